@@ -1,0 +1,45 @@
+"""The command `gitops-ml`: which verbs there are, and the one exit door."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from importlib import import_module
+
+from gitops_ml.errors import UserError
+from gitops_ml.runner import Runner
+
+# One module per verb under `verbs/`, imported only when it is called, so that a light verb starts fast.
+VERBS: dict[str, str] = {
+    "comment": "post a run's report as the one sticky comment of its pull request",
+    "diff": "compare two reports folders under gates.yaml and write the report",
+    "gate": "fail unless every needed job succeeded or was not needed",
+    "scope": "say which parts of the pipeline a change touches",
+    "train": "run the training command and record time, memory and what it did",
+}
+
+
+def build_parser(verb: str | None = None) -> argparse.ArgumentParser:
+    """The command line; with `verb`, the options of that verb are loaded too."""
+    parser = argparse.ArgumentParser(prog="gitops-ml", description="Pull requests as experiments.")
+    commands = parser.add_subparsers(dest="verb", metavar="verb", required=True)
+    for name, summary in VERBS.items():
+        command = commands.add_parser(name, help=summary, description=summary)
+        if name == verb:
+            import_module(f"gitops_ml.verbs.{name}").add_arguments(command)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; the exit code is 0 when it succeeded, 1 when its verdict is a failure, 2 on a user's error."""
+    import sys
+
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    verb = words[0] if words and words[0] in VERBS else None
+    options = build_parser(verb).parse_args(words)
+    runner = Runner()
+    try:
+        return int(import_module(f"gitops_ml.verbs.{options.verb}").run(options, runner))
+    except UserError as error:
+        runner.fail(error)
+        return 2
