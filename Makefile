@@ -1,0 +1,52 @@
+# Everything runs from .venv, made from hash-locked requirements; nothing is installed elsewhere.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+BIN := $(CURDIR)/.venv/bin
+# Recipes find uv, ruff and the others in .venv first, then what `tests/tools/install` made, then the machine's.
+export PATH := $(BIN):$(CURDIR)/.tools/bin:$(PATH)
+WORKERS ?= 2
+
+.PHONY: help setup demo test lint format docs lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/installed ## make .venv with everything the other commands need
+
+.venv/installed: requirements-dev.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
+	$(PYTHON) -m venv --clear .venv
+	@echo "Installing the tools into .venv ..."
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements-dev.txt
+	touch .venv/installed
+
+demo: setup ## generate a project, train it, change it, and show what the comparison says
+	.venv/bin/python -m tools.demo demo
+
+test: lint ## lint, then every test that this machine has the tools for
+	.venv/bin/python -m pytest -n $(WORKERS) --dist loadfile
+
+lint: setup ## check format, types, workflows and documents without changing them
+	ruff check .
+	ruff format --check .
+	mypy
+	.venv/bin/python -m tools.document_actions --check
+	.venv/bin/python -m tools.lint
+
+format: setup ## put the code in the form that lint wants
+	ruff check --fix .
+	ruff format .
+
+docs: setup ## write the tables of actions/README.md anew
+	.venv/bin/python -m tools.document_actions
+
+lock: setup ## resolve requirements-dev.txt anew from pyproject.toml
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --group dev pyproject.toml --output-file requirements-dev.txt
+
+clean: ## remove everything that the other commands made
+	rm -rf .venv .tools demo .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,96 @@
+"""Refuse answers that could not work, one sentence each, before anything is written."""
+
+from __future__ import annotations
+
+import json
+import keyword
+import re
+import sys
+
+# `tojson` turns every answer into a literal, whatever quotes or backslashes it holds.
+ANSWERS: dict[str, str] = json.loads(<< cookiecutter | tojson | tojson >>)
+
+SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+PACKAGE = re.compile(r"[a-z][a-z0-9_]*")
+OWNER = re.compile(r"[A-Za-z0-9](?:-?[A-Za-z0-9]){0,38}")
+REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}")
+REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
+
+# Names that the generated code imports; a package of the same name would hide them.
+TAKEN = frozenset(
+    "dvc fastapi gitops_ml hypothesis joblib matplotlib mlflow numpy pandas pandera prometheus_client pyarrow"
+    " pydantic pytest scipy sklearn skops src tests uvicorn yaml".split()
+)
+
+
+def check_name(answers: dict[str, str]) -> str | None:
+    name = answers["project_name"]
+    if not name.strip():
+        return "The project name is empty; answer with a name such as Tumour Triage."
+    return None
+
+
+def check_slug(answers: dict[str, str]) -> str | None:
+    slug = answers["project_slug"]
+    if not SLUG.fullmatch(slug) or len(slug) > 63:
+        return (
+            f"{slug!r} cannot name the repository; answer with lower-case words joined by hyphens, at most 63"
+            " characters, such as tumour-triage."
+        )
+    return None
+
+
+def check_package(answers: dict[str, str]) -> str | None:
+    package = answers["package_name"]
+    if not PACKAGE.fullmatch(package):
+        return f"{package!r} cannot be imported; answer with lower-case letters, digits and underscores, such as tumour_triage."
+    if keyword.iskeyword(package) or keyword.issoftkeyword(package):
+        return f"{package!r} is a word of the Python language; answer with another package name, such as {package}_model."
+    if package in sys.stdlib_module_names:
+        return f"{package!r} is a module of Python's standard library; answer with another package name, such as {package}_model."
+    if package in TAKEN:
+        return f"{package!r} is a package this project uses; answer with another package name, such as {package}_model."
+    return None
+
+
+def check_one_line(answers: dict[str, str]) -> str | None:
+    for question in ("project_name", "description", "author_name"):
+        text = answers[question]
+        if not text.strip():
+            return f"The answer to {question} is empty; one short line is enough."
+        if not text.isprintable() or len(text) > 200:
+            return f"The answer to {question} must be one line of at most 200 printable characters."
+    return None
+
+
+def check_owner(answers: dict[str, str]) -> str | None:
+    owner = answers["github_owner"]
+    if not OWNER.fullmatch(owner):
+        return f"{owner!r} is not a GitHub user or organisation; answer with the name in your repository's address."
+    return None
+
+
+def check_actions(answers: dict[str, str]) -> str | None:
+    if answers["actions_source"] != "remote":
+        return None
+    if not REPOSITORY.fullmatch(answers["actions_repository"]):
+        return f"{answers['actions_repository']!r} is not a repository; answer with owner/name."
+    ref = answers["actions_ref"]
+    if not REF.fullmatch(ref) or ".." in ref or ref in {"main", "master", "HEAD"}:
+        return f"{ref!r} can move or is not a ref; answer with a tag or, better, a full commit SHA."
+    return None
+
+
+CHECKS = (check_name, check_slug, check_package, check_one_line, check_owner, check_actions)
+
+
+def problems(answers: dict[str, str]) -> list[str]:
+    """One sentence for each answer that could not work."""
+    return [sentence for check in CHECKS if (sentence := check(answers)) is not None]
+
+
+if __name__ == "__main__":
+    found = problems(ANSWERS)
+    for sentence in found:
+        print(f"error: {sentence}", file=sys.stderr)
+    sys.exit(1 if found else 0)
