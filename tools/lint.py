@@ -1,0 +1,88 @@
+"""`python -m tools.lint`: the linters for what is not Python, over everything this repository ships."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tools.template_files import PROJECT_FOLDER, ROOT
+
+MAX_LINES = 400
+BASH = "#!/usr/bin/env bash"
+
+
+def tracked(root: Path, *patterns: str) -> list[Path]:
+    """Files git knows or would add, that match `patterns`."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *patterns]
+    names = subprocess.run(command, cwd=root, capture_output=True, check=True).stdout.decode().split("\0")
+    return [root / name for name in names if name and (root / name).is_file()]
+
+
+def workflows(root: Path) -> list[Path]:
+    folders = (".github/workflows", f"{PROJECT_FOLDER}/.github/workflows")
+    return sorted(path for folder in folders for path in (root / folder).glob("*.yml"))
+
+
+def action_files(root: Path) -> list[Path]:
+    return sorted((root / "actions").glob("*/action.yml"))
+
+
+def shell_scripts(root: Path) -> list[Path]:
+    def is_shell(path: Path) -> bool:
+        with path.open("rb") as file:
+            first = file.readline(64).decode(errors="replace").strip()
+        return first in (BASH, "#!/bin/sh")
+
+    return [path for path in tracked(root) if not path.suffix and is_shell(path)]
+
+
+def too_long(root: Path) -> list[str]:
+    """One line for each Python file that has outgrown `MAX_LINES`."""
+    counts = ((path, len(path.read_text(encoding="utf-8").splitlines())) for path in tracked(root, "*.py"))
+    return [
+        f"{path.relative_to(root)}: {lines} lines, at most {MAX_LINES}"
+        for path, lines in counts
+        if lines > MAX_LINES
+    ]
+
+
+def run(title: str, command: Sequence[str | Path], root: Path) -> bool:
+    """Run one linter; print what it said only when it found something."""
+    done = subprocess.run([str(word) for word in command], cwd=root, capture_output=True, text=True)
+    print(f"{'ok    ' if done.returncode == 0 else 'FAILED'} {title}", flush=True)
+    if done.returncode != 0:
+        print(done.stdout + done.stderr, file=sys.stderr)
+    return done.returncode == 0
+
+
+def commands(root: Path) -> list[tuple[str, list[str | Path]]]:
+    """Each linter's name and command line."""
+    yaml_files = [*workflows(root), *action_files(root)]
+    schema: list[str | Path] = ["check-jsonschema", "--quiet", "--builtin-schema"]
+    zizmor: list[str | Path] = ["zizmor", "--offline", "--quiet", "--persona", "pedantic", "--no-progress"]
+    found: list[tuple[str, list[str | Path]]] = [
+        ("zizmor, pedantic", [*zizmor, *yaml_files]),
+        ("schema of workflows", [*schema, "vendor.github-workflows", *workflows(root)]),
+        ("schema of actions", [*schema, "vendor.github-actions", *action_files(root)]),
+        ("shellcheck", ["shellcheck", *shell_scripts(root)]),
+        ("own rules for workflows and actions", [sys.executable, "-m", "tools.lint_workflows"]),
+    ]
+    if shutil.which("actionlint"):
+        found.append(("actionlint", ["actionlint", "-shellcheck", "shellcheck", *workflows(root)]))
+    else:
+        print("not here: actionlint (tests/tools/install brings it)")
+    return found
+
+
+def main() -> int:
+    results = [run(title, command, ROOT) for title, command in commands(ROOT)]
+    long = too_long(ROOT)
+    print("\n".join(["ok     length of files"] if not long else ["FAILED length of files", *long]))
+    return 0 if all(results) and not long else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
