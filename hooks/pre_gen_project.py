@@ -84,13 +84,13 @@ def check_actions(answers: dict[str, str]) -> str | None:
 CHECKS = (check_name, check_slug, check_package, check_one_line, check_owner, check_actions)
 
 
-def problems(answers: dict[str, str]) -> list[str]:
-    """One sentence for each answer that could not work."""
-    return [sentence for check in CHECKS if (sentence := check(answers)) is not None]
+def problem(answers: dict[str, str]) -> str | None:
+    """The first answer that could not work, in one sentence; later ones are often derived from it."""
+    return next((sentence for check in CHECKS if (sentence := check(answers)) is not None), None)
 
 
 if __name__ == "__main__":
-    found = problems(ANSWERS)
-    for sentence in found:
-        print(f"error: {sentence}", file=sys.stderr)
-    sys.exit(1 if found else 0)
+    found = problem(ANSWERS)
+    if found is not None:
+        print(f"error: {found}", file=sys.stderr)
+        sys.exit(1)

@@ -13,10 +13,15 @@ import sys
 MINIMUM_PYTHON = (3, 11)
 MINIMUM_GIT = (2, 28)  # the first with `git init --initial-branch`
 
-NO_PYTHON = "Python 3.11 or newer is needed, this is {version}. Run cookiecutter with a newer Python: `uv tool install cookiecutter --python 3.12`."
-NO_GIT = "git is needed and was not found. Install it with your package manager, for instance `apt-get install git`."
+NO_PYTHON = (
+    "Python 3.11 or newer is needed, this is {version}."
+    " Run cookiecutter with a newer one: `uv tool install cookiecutter --python 3.12`."
+)
+NO_GIT = (
+    "git is needed and was not found. Install it with your package manager, such as `apt-get install git`."
+)
 OLD_GIT = "git 2.28 or newer is needed, this is {version}. Update it with your package manager."
-NO_UV = "uv is needed and was not found. Install it with `pipx install uv` or `python3 -m pip install --user uv`."
+NO_UV = "uv is needed and was not found. Install it with `pipx install uv` or `python3 -m pip install uv`."
 
 
 def git_version() -> tuple[int, ...] | None:

@@ -1,0 +1,132 @@
+"""Every answer rendered, in pairs: the exact files, no mark of the template left, everything readable."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+import yaml
+from answers import choices, pairs, pairwise, row_id
+
+from tools.template_files import ROOT
+
+ROWS = pairwise(choices())
+EXPECTED = Path(__file__).with_name("expected_files.txt")
+LEFTOVER = re.compile(r"<<|<%|%>|<#|#>|\{\{ ?cookiecutter|cookiecutter\.[a-z_]+")
+# Texts that speak of cookiecutter itself, and data and scripts that use these characters in their own right.
+VENDORED = ".github/actions/"
+
+
+@pytest.fixture(scope="module", params=ROWS, ids=row_id)
+def row(request: pytest.FixtureRequest) -> dict[str, str]:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def project(row, template, environ, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tools.template_files import render
+
+    return render(template, tmp_path_factory.mktemp("rendered"), row, lock=False, environ=environ)[0]
+
+
+def files(project: Path) -> list[str]:
+    done = subprocess.run(["git", "ls-files", "-z"], cwd=project, capture_output=True, text=True, check=True)
+    return [name for name in done.stdout.split("\0") if name]
+
+
+def expected(row: dict[str, str]) -> set[str]:
+    """Lines of expected_files.txt; `# only ANSWER` restricts a line to projects with that answer."""
+    names = set()
+    for line in EXPECTED.read_text(encoding="utf-8").splitlines():
+        name, _, only = line.partition("# only ")
+        if name.strip() and (not only or only.strip() in row.values()):
+            names.add(name.strip().replace("PACKAGE", "tumour_triage"))
+    return names
+
+
+def test_the_rows_cover_every_pair() -> None:
+    questions = choices()
+    wanted = {
+        ((first, a), (second, b))
+        for first, second in combinations(questions, 2)
+        for a in questions[first]
+        for b in questions[second]
+    }
+    assert set().union(*(pairs(row) for row in ROWS)) == wanted
+
+
+def test_exactly_the_expected_files(project: Path, row: dict[str, str]) -> None:
+    own = {name for name in files(project) if not name.startswith(VENDORED)}
+    assert own == expected(row)
+
+
+def test_no_mark_of_the_template_is_left(project: Path) -> None:
+    for name in files(project):
+        if name.startswith(VENDORED) or name.endswith(".csv"):
+            continue
+        found = LEFTOVER.search((project / name).read_text(encoding="utf-8"))
+        assert found is None, f"{name} still holds {found[0]!r}"
+        assert LEFTOVER.search(name) is None
+
+
+def test_everything_can_be_read(project: Path) -> None:
+    readers = {".yaml": yaml.safe_load, ".yml": yaml.safe_load, ".toml": tomllib.loads, ".json": json.loads}
+    read = 0
+    for name in files(project):
+        reader = readers.get(Path(name).suffix)
+        if reader is not None:
+            reader((project / name).read_text(encoding="utf-8"))
+            read += 1
+        if name.endswith(".py"):
+            compile((project / name).read_text(encoding="utf-8"), name, "exec")
+    assert read > 5
+
+
+def test_ruff_changes_nothing(project: Path) -> None:
+    ruff = Path(sys.executable).with_name("ruff")
+    for words in (["check"], ["format", "--check"]):
+        done = subprocess.run([ruff, *words, "--no-cache", "."], cwd=project, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_licence_is_the_one_asked_for(project: Path, row: dict[str, str]) -> None:
+    text = (project / "LICENSE").read_text(encoding="utf-8")
+    first = {
+        "MIT": "MIT License",
+        "Apache-2.0": "Apache License",
+        "BSD-3-Clause": "BSD 3-Clause License",
+        "Proprietary": "All rights reserved",
+    }[row["license"]]
+    assert first in text
+    metadata = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert row["license"] in str(metadata["license"])
+
+
+def test_the_python_version_is_the_one_asked_for(project: Path, row: dict[str, str]) -> None:
+    metadata = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+    assert (project / ".python-version").read_text().strip() == row["python_version"]
+    assert metadata["project"]["requires-python"].startswith(f">={row['python_version']}")
+
+
+def test_the_task_is_the_one_asked_for(project: Path, row: dict[str, str]) -> None:
+    params = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
+    assert params["task"] == row["task"]
+
+
+def test_no_question_is_without_effect() -> None:
+    questions = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
+    asked = [name for name in questions if not name.startswith("_")]
+    folder = ROOT / "<<cookiecutter.project_slug>>"
+    sources = [path for path in [*folder.rglob("*"), *(ROOT / "hooks").glob("*.py")] if path.is_file()]
+    texts = [path.name + path.read_text(encoding="utf-8", errors="replace") for path in sources]
+    names = [str(path.relative_to(ROOT)) for path in folder.rglob("*")]
+    for question in asked:
+        mark = f"cookiecutter.{question}"
+        used = any(mark in text for text in texts) or any(mark in name for name in names)
+        assert used, f"{question} is asked for and used nowhere"
