@@ -1,0 +1,110 @@
+"""What may not be committed, and linters that are able to fail."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tools import check_syntax, lint
+from tools.template_files import ROOT
+
+# In parts, so that this file does not hold what it looks for.
+REGISTRIES = re.compile(
+    r"(?:"
+    + "|".join(["py" + "pi", "python" + "hosted", "npm" + "js", "proxy.go" + "lang", "deb" + "ian"])
+    + r")\.(?:org|com)"
+)
+HASH_LINE = re.compile(r"    --hash=sha256:[0-9a-f]{64}(?: \\)?")
+REQUIREMENT = re.compile(r"[a-z0-9._-]+(?:\[[a-z,]+\])?==[^ ]+(?: ; [^\\]+)? \\")
+
+
+def tracked_texts() -> list[tuple[str, str]]:
+    texts = []
+    for path in lint.tracked(ROOT):
+        if path.suffix not in {".csv", ".parquet", ".png"}:
+            texts.append((str(path.relative_to(ROOT)), path.read_text(encoding="utf-8", errors="replace")))
+    return texts
+
+
+def test_no_address_of_a_package_registry() -> None:
+    found = [(name, match[0]) for name, text in tracked_texts() if (match := REGISTRIES.search(text))]
+    assert found == []
+
+
+def test_no_lock_file_is_committed() -> None:
+    assert [path for path in lint.tracked(ROOT) if path.name in {"uv.lock", "package-lock.json"}] == []
+
+
+def test_requirements_are_hashes_and_nothing_else() -> None:
+    files = [ROOT / "requirements-dev.txt", *(ROOT / "actions" / "requirements").glob("*.txt")]
+    assert len(files) > 1
+    for path in files:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        odd = [line for line in lines if not HASH_LINE.fullmatch(line) and not REQUIREMENT.fullmatch(line)]
+        assert odd == [], path
+        assert any("--hash" in line for line in lines)
+
+
+def test_requirements_hold_everything_asked_for() -> None:
+    metadata = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    asked = [*metadata["project"]["dependencies"], *metadata["dependency-groups"]["dev"]]
+    names = {re.split(r"[^A-Za-z0-9-]", line)[0].lower() for line in asked}
+    locked = {
+        line.split("==")[0]
+        for line in (ROOT / "requirements-dev.txt").read_text().splitlines()
+        if "==" in line
+    }
+    assert names <= locked
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("twice.yaml", "a: 1\na: 2\n", "stands twice"),
+        ("twice.json", '{"a": 1, "a": 2}', "stands twice"),
+        ("broken.yaml", "a: [1\n", "broken.yaml"),
+        ("broken.json", "{", "broken.json"),
+    ],
+)
+def test_syntax_check_can_fail(tmp_path: Path, name: str, text: str, why: str) -> None:
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    assert why in (check_syntax.problem(path) or "")
+    assert check_syntax.main([str(path)]) == 1
+
+
+def test_syntax_of_every_file_here() -> None:
+    names = [str(path) for path in lint.tracked(ROOT, "*.yml", "*.yaml", "*.json")]
+    assert len(names) > 5
+    assert [text for name in names if (text := check_syntax.problem(Path(name)))] == []
+
+
+def test_long_files_are_found(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    (tmp_path / "short.py").write_text("x = 1\n" * lint.MAX_LINES, encoding="utf-8")
+    assert lint.too_long(tmp_path) == []
+    (tmp_path / "long.py").write_text("x = 1\n" * (lint.MAX_LINES + 1), encoding="utf-8")
+    assert lint.too_long(tmp_path) == ["long.py: 401 lines, at most 400"]
+
+
+def test_a_linter_that_finds_something_fails(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert not lint.run("a linter", ["false"], tmp_path)
+    assert lint.run("a linter", ["true"], tmp_path)
+    assert capfd.readouterr().out.splitlines() == ["FAILED a linter", "ok     a linter"]
+
+
+def test_shell_scripts_are_found_by_their_first_line() -> None:
+    found = {str(path.relative_to(ROOT)) for path in lint.shell_scripts(ROOT)}
+    assert {".ci/run", "actions/launch"} <= found
+
+
+def test_pre_commit_calls_tools_of_the_environment_only() -> None:
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    hooks = [hook for repository in config["repos"] for hook in repository["hooks"]]
+    assert {repository["repo"] for repository in config["repos"]} == {"local"}
+    assert all(hook["language"] == "system" and hook["entry"].startswith(".venv/bin/") for hook in hooks)
