@@ -59,7 +59,7 @@ def _is_plain(line: str, index: int) -> bool:
     after = line[index + 1 : index + 2]
     match line[index]:
         case ".":
-            return before.isdigit() and after.isdigit() or before.isalpha() and after in ("", " ")
+            return (before.isdigit() and after.isdigit()) or (before.isalpha() and after in ("", " "))
         case ":":
             return after in ("", " ") and before != ":"
         case "-":

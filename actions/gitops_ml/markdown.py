@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from gitops_ml import wording
 from gitops_ml.escape import code, prose
 from gitops_ml.mermaid import charts
-from gitops_ml.report import Comparison, Metric, Report
+from gitops_ml.report import Comparison, GateResult, Metric, Report
 from gitops_ml.runner import SUMMARY_LIMIT_BYTES
 
 # GitHub refuses a comment of more than 65,536 characters; the marker and a margin come on top of this.
@@ -52,12 +52,12 @@ PLAN: tuple[Detail, ...] = (
 )
 
 
-def render_comment(report: Report, context: Context = Context()) -> str:  # noqa: B008 - frozen, without state
+def render_comment(report: Report, context: Context = Context()) -> str:
     """The comment on `report`: at most `COMMENT_LIMIT` characters, everything from the report inert."""
     return _render(report, context, len, COMMENT_LIMIT)
 
 
-def render_summary(report: Report, context: Context = Context()) -> str:  # noqa: B008 - frozen, without state
+def render_summary(report: Report, context: Context = Context()) -> str:
     """The same text for the job summary: at most `SUMMARY_LIMIT` bytes of UTF-8."""
     return _render(report, context, lambda text: len(text.encode()), SUMMARY_LIMIT)
 
@@ -199,20 +199,23 @@ def _reasons(comparison: Comparison, detail: Detail) -> str:
 def _gates(report: Report, detail: Detail) -> str:
     notable = [gate for gate in wording.sorted_gates(report.gates) if gate.outcome != "pass"]
     rows = [
-        [f"{wording.ICONS[gate.outcome]} {gate.outcome}", code(gate.subject, 120), code(gate.rule)]
-        + [_number(gate.limit), _number(gate.actual), prose(gate.message, detail.cap)]
+        [
+            f"{wording.ICONS[gate.outcome]} {gate.outcome}",
+            *_gate_cells(gate),
+            prose(gate.message, detail.cap),
+        ]
         for gate in notable
     ]
     return _table(["Gate", "Of", "Rule", ">Limit", ">Actual", "Why"], rows, detail)
 
 
 def _green_gates(report: Report, detail: Detail) -> str:
-    rows = [
-        [code(gate.subject, 120), code(gate.rule), _number(gate.limit), _number(gate.actual)]
-        for gate in report.gates
-        if gate.outcome == "pass"
-    ]
+    rows = [_gate_cells(gate) for gate in report.gates if gate.outcome == "pass"]
     return _table(["Of", "Rule", ">Limit", ">Actual"], rows, detail)
+
+
+def _gate_cells(gate: GateResult) -> list[str]:
+    return [code(gate.subject, 120), code(gate.rule), _number(gate.limit), _number(gate.actual)]
 
 
 def _number(value: float | None) -> str:
@@ -242,8 +245,12 @@ def _suites(report: Report, detail: Detail) -> str:
 def _slices(report: Report, detail: Detail) -> str:
     comparison = wording.find(report, "merge base")
     rows = [
-        [f"{code(each.column)} = {code(each.value)}", f"{each.rows:,}"]
-        + [*wording.metric_values(each.metric), _verdict(each.metric)]
+        [
+            f"{code(each.column)} = {code(each.value)}",
+            f"{each.rows:,}",
+            *wording.metric_values(each.metric),
+            _verdict(each.metric),
+        ]
         for each in wording.sorted_slices(comparison.slices if comparison else ())
     ]
     columns = ["Slice", ">Rows", ">Merge base", ">Head", ">Change"]
@@ -269,8 +276,12 @@ def _costs(report: Report) -> str:
 
 def _changes(report: Report, detail: Detail) -> str:
     rows = [
-        [each.kind + (" **loosened**" if each.loosens else ""), code(each.name, 120)]
-        + [_value(each.before), _value(each.after)]
+        [
+            each.kind + (" **loosened**" if each.loosens else ""),
+            code(each.name, 120),
+            _value(each.before),
+            _value(each.after),
+        ]
         for each in report.changes
     ]
     return _table(["Kind", "Name", "Before", "After"], rows, detail)

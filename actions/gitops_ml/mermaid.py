@@ -85,7 +85,7 @@ def _bounds(values: Sequence[float]) -> str:
     low, high = min(values), max(values)
     margin = (high - low) * 0.1 or abs(high) * 0.1 or 1.0
     # A share keeps its natural frame; anything else gets a little air.
-    if 0 <= low and high <= 1 and high - low > 0.5:
+    if low >= 0 and high <= 1 and high - low > 0.5:
         return "0 --> 1"
     bottom = 0.0 if 0 <= low < margin else low - margin
     return f"{_number(bottom)} --> {_number(high + margin)}"

@@ -205,7 +205,7 @@ def cost_values(cost: Cost) -> tuple[str, str, str]:
     if cost.base is None or cost.head is None:
         return base, head, "-"
     change = cost.head - cost.base
-    relative = f" ({_sign(change)}{abs(change) / cost.base * 100:,.0f} %)" if 0 < cost.base else ""
+    relative = f" ({_sign(change)}{abs(change) / cost.base * 100:,.0f} %)" if cost.base > 0 else ""
     return base, head, f"{_sign(change)}{show(abs(change))}{relative}" if change else "none"
 
 
