@@ -1,4 +1,4 @@
-"""Start the command line: `launch` runs this folder, so that its first path entry is here whatever the caller's folder is."""
+"""Start the command line. `launch` runs this folder, so the first path entry is here wherever the caller is."""
 
 from gitops_ml.cli import main
 

@@ -1,0 +1,39 @@
+"""`gitops-ml scope`: does this change have to be trained, and what is its merge base?"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from gitops_ml.changes import HARMLESS, Scope, read_scope, resolve
+from gitops_ml.runner import Runner
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--repository", type=Path, default=Path(), help="the checkout (default: this folder)")
+    parser.add_argument("--base", default="", help="commit of the branch that the change goes to")
+    parser.add_argument("--head", default="HEAD", help="commit of the change (default: HEAD)")
+    parser.add_argument(
+        "--harmless",
+        default="\n".join(HARMLESS),
+        help="patterns of files that can't change the model, one per line",
+    )
+    parser.add_argument("--jobs", default="", help="jobs that are not needed when nothing has to be trained")
+
+
+def run(options: argparse.Namespace, runner: Runner) -> int:
+    harmless = [line.strip() for line in options.harmless.splitlines() if line.strip()]
+    repository: Path = options.repository
+    base = resolve(repository, options.base) if options.base else ""
+    found = read_scope(repository, base, resolve(repository, options.head or "HEAD"), harmless)
+    report(found, options.jobs.split(), runner)
+    return 0
+
+
+def report(found: Scope, jobs: list[str], runner: Runner) -> None:
+    runner.output("train", "true" if found.train else "false")
+    runner.output("merge-base", found.merge_base or "")
+    runner.output("reason", found.reason)
+    runner.output("not-needed", "" if found.train else " ".join(jobs))
+    said = "The model has to be trained" if found.train else "Nothing has to be trained"
+    print(f"{said}: {found.reason}.")
