@@ -79,7 +79,7 @@ def _header(report: Report) -> str:
     head = wording.headline(report)
     compared = "".join(f"<li>{_text(line)}</li>" for line in wording.compared(report))
     return (
-        f'<header class="{report.verdict}"><h1>{head.icon} {_text(head.title)}</h1>'
+        f'<header class="{report.verdict}"><h1>{_text(head.title)}</h1>'
         f"<p>{_text(head.primary)}</p><ul>{compared}</ul></header>"
     )
 
@@ -156,7 +156,7 @@ def _numbers(metric: Metric) -> list[Cell]:
 
 def _verdict(metric: Metric) -> str:
     kind = metric.verdict.replace(" ", "-")
-    return f'<span class="{kind}">{wording.VERDICT_ICONS[metric.verdict]} {metric.verdict}</span>'
+    return f'<span class="{kind}">{metric.verdict}</span>'
 
 
 def _gates(gates: Sequence[GateResult]) -> str:
@@ -164,7 +164,7 @@ def _gates(gates: Sequence[GateResult]) -> str:
         (
             "quiet" if gate.outcome == "pass" else gate.outcome,
             [
-                f"{wording.ICONS[gate.outcome]} <b>{gate.outcome}</b>",
+                f"<b>{gate.outcome}</b>",
                 _code(gate.subject),
                 _code(gate.rule),
                 _number(gate.limit),

@@ -28,6 +28,7 @@ class Context:
     """What the renderer knows beside the report, from the trusted side only."""
 
     run_url: str = ""  # page of the run that made the report
+    head: str = ""  # commit of the pull request that the run was for
 
 
 @dataclass(frozen=True)
@@ -62,19 +63,41 @@ def render_summary(report: Report, context: Context = Context()) -> str:
     return _render(report, context, lambda text: len(text.encode()), SUMMARY_LIMIT)
 
 
+def render_short(report: Report, context: Context = Context()) -> str:
+    """The verdict and nothing more, for a server that takes less text than GitHub."""
+    return _join([_heading(report, PLAN[-1]), _footer(context, "everything but the verdict")])
+
+
+def render_missing(
+    conclusion: str, jobs: Sequence[tuple[str, str]], context: Context = Context(), why: str = ""
+) -> str:
+    """The comment on a run without a usable report: how it ended, and name and conclusion of the jobs not green."""
+    ended = prose(conclusion.replace("_", " "), 40)
+    reason = prose(why) if why else f"The run ended with {ended} before a report was made."
+    lines = [f"- {code(name)}: {prose(result.replace('_', ' '), 40)}" for name, result in jobs[:30]]
+    lines += [f"- and {len(jobs) - 30:,} more"] if len(jobs) > 30 else []
+    parts = [
+        "### ❌ No report: the model of this commit was not judged",
+        reason,
+        "**Jobs that did not succeed**\n\n" + "\n".join(lines) if lines else "",
+        f"<sub>The log is in {_run_link(context)}. No report is never a pass.</sub>",
+    ]
+    return _join(parts)
+
+
 def _render(report: Report, context: Context, measure: Callable[[str], int], limit: int) -> str:
     for detail in PLAN:
         text = _body(report, context, detail)
         if measure(text) <= limit:
             return text
     # Only text that is nothing but escapes gets here; the verdict alone always fits.
-    return _join([_heading(report, PLAN[-1]), _footer(context, "everything but the verdict")])
+    return render_short(report, context)
 
 
 def _body(report: Report, context: Context, detail: Detail) -> str:
     parts = [
         _heading(report, detail),
-        _summary_lines(report, detail),
+        _summary_lines(report, context, detail),
         _loosened(report, detail),
         _problems(report, detail),
         _metrics(report, detail),
@@ -89,7 +112,7 @@ def _body(report: Report, context: Context, detail: Detail) -> str:
             _fold(f"What changed ({len(report.changes)})", _changes(report, detail)),
             _fold(_suite_title(report), _suites(report, detail)),
             _fold("Gates that pass", _green_gates(report, detail)),
-            _fold("What was compared", _compared(report, detail)),
+            _fold("What was compared", _list(_sides(report, context), detail)),
             _fold("Notes", _list(report.notes, detail)),
         ]
     return _join([*parts, _footer(context, detail.dropped)])
@@ -104,10 +127,20 @@ def _heading(report: Report, detail: Detail) -> str:
     return f"### {head.icon} {prose(head.title, min(detail.cap, 200))}"
 
 
-def _summary_lines(report: Report, detail: Detail) -> str:
+def _summary_lines(report: Report, context: Context, detail: Detail) -> str:
     lines = [prose(wording.headline(report).primary, detail.cap)]
-    lines += [f"<sub>{prose(line, detail.cap)}</sub>" for line in wording.compared(report)[:2]]
+    lines += [f"<sub>{prose(line, detail.cap)}</sub>" for line in _sides(report, context)[:2]]
     return "\\\n".join(lines)
+
+
+def _sides(report: Report, context: Context) -> list[str]:
+    """What was compared; the commit of the pull request is named by the trusted side, not by the report."""
+    first, *others = wording.compared(report)
+    known, named = context.head, report.head.commit or ""
+    if known and not (named and known.startswith(named)):
+        merge = "; the report names a merge of it, or another commit" if named else ""
+        first = f"{first} (pull request at {known[:7]}{merge})"
+    return [first, *others]
 
 
 def _loosened(report: Report, detail: Detail) -> str:
@@ -300,6 +333,10 @@ def _fold(title: str, inside: str) -> str:
 
 
 def _footer(context: Context, dropped: str) -> str:
-    where = f"[this run]({context.run_url})" if _URL.fullmatch(context.run_url) else "this run"
     left_out = f"Left out because GitHub limits the length: {dropped}. " if dropped else ""
-    return f"<sub>{left_out}The full report is `report.html` in the artifact `gitops-ml-report` of {where}.</sub>"
+    place = f"the artifact `gitops-ml-report` of {_run_link(context)}"
+    return f"<sub>{left_out}The full report is `report.html` in {place}.</sub>"
+
+
+def _run_link(context: Context) -> str:
+    return f"[this run]({context.run_url})" if _URL.fullmatch(context.run_url) else "this run"
