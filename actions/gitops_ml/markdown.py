@@ -324,10 +324,6 @@ def _value(text: str | None) -> str:
     return "absent" if text is None else code(text)
 
 
-def _compared(report: Report, detail: Detail) -> str:
-    return _list(wording.compared(report), detail)
-
-
 def _fold(title: str, inside: str) -> str:
     return f"<details><summary>{title}</summary>\n\n{inside}\n\n</details>" if inside else ""
 

@@ -31,7 +31,7 @@ permissions:
   actions: read          # takes the report of the run
   pull-requests: write   # posts the comment
 """
-_WORKFLOW_RUN = """A run for a fork has a read-only token. Post from a second workflow, which runs on the default branch:
+_WORKFLOW_RUN = """A run for a fork has a read-only token. Post from a second workflow, on the default branch:
 
 on:
   workflow_run:
@@ -58,7 +58,7 @@ concurrency:
   group: comment-${{ github.event.workflow_run.head_branch }}
   cancel-in-progress: true
 """
-_SECONDARY = """Too many requests came at the same time. Run the job again later, and let one comment be posted at a time:
+_SECONDARY = """Too many requests came at the same time. Run the job again later, and let one job post at a time:
 
 concurrency:
   group: comment
@@ -168,7 +168,7 @@ class Refusal:
                 )
             case 404:
                 return UserError(
-                    f"GitHub finds nothing at {what} (404), which it also answers when the token may not read it.{said}",
+                    f"GitHub finds nothing at {what} (404); a token that may not read it gets the same.{said}",
                     _PERMISSIONS,
                 )
             case _:
