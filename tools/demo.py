@@ -18,8 +18,8 @@ from tools.template_files import RenderError, copy_template, render
 SLUG = "tumour-triage"
 BRANCH = "weaker-regularisation"
 # The demo's change: the same model, fitted more loosely.
-BEFORE = "C: 1.0"
-AFTER = "C: 30.0"
+BEFORE = "C: 0.5"
+AFTER = "C: 100.0"
 IDENTITY = {
     "GIT_AUTHOR_NAME": "Demo",
     "GIT_AUTHOR_EMAIL": "demo@localhost",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -29,6 +30,8 @@ def environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         if name not in ("VIRTUAL_ENV", "MAKEFLAGS", "MAKELEVEL", "MFLAGS") and not name.startswith("GIT_")
     }
     git_ca = {name: value for name, value in os.environ.items() if name == "GIT_SSL_CAINFO"}
+    # uv stands beside the Python that runs the tests, whether or not make put that folder on PATH.
+    path = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     # Only cookiecutter's and git's own files move; uv's cache stays, or every test would download anew.
     return (
         kept
