@@ -26,6 +26,7 @@ from statistics import NormalDist
 import numpy as np
 
 from gitops_ml import ranks, scores
+from gitops_ml.arrays import Floats, Integers, Numbers
 from gitops_ml.catalogue import Known
 from gitops_ml.scores import Sample
 
@@ -33,7 +34,7 @@ EXACT_DRAWS = 2_000_000
 EXTREMES = 256
 BLOCK = 1_000_000
 MAX_UNDEFINED = 0.05
-Deltas = np.ndarray
+Deltas = Floats
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,8 @@ class Difference:
 class _Means:
     """A difference that is a function of means: `rows` (rows, k), and `of` from means (resamples, k) to deltas."""
 
-    rows: np.ndarray
-    of: Callable[[np.ndarray], Deltas]
+    rows: Floats
+    of: Callable[[Numbers], Deltas]
 
 
 def compare(metrics: Mapping[str, Known], head: Sample, base: Sample, noise: Noise) -> dict[str, Difference]:
@@ -87,7 +88,7 @@ def draw(metrics: Mapping[str, Known], head: Sample, base: Sample, noise: Noise)
     """Resampled differences (resamples,) of each metric; NaN where a resample leaves it undefined."""
     exact = head.rows * noise.resamples <= EXACT_DRAWS
     drawn: dict[str, Deltas] = {}
-    by_weights: dict[str, Callable[[np.ndarray], Deltas]] = {}
+    by_weights: dict[str, Callable[[Numbers], Deltas]] = {}
     for name, known in metrics.items():
         if known.kind in scores.COUNTED:
             drawn[name] = draw_counted(known, head, base, noise)
@@ -104,7 +105,7 @@ def draw(metrics: Mapping[str, Known], head: Sample, base: Sample, noise: Noise)
     return drawn
 
 
-def weight_blocks(rows: int, noise: Noise) -> Iterator[np.ndarray]:
+def weight_blocks(rows: int, noise: Noise) -> Iterator[Integers]:
     """How often each row is drawn, in blocks of shape (some resamples, rows); every resample draws `rows` times."""
     generator = np.random.default_rng([noise.seed, 0])
     height = max(1, min(noise.resamples, BLOCK // rows))
@@ -115,14 +116,14 @@ def weight_blocks(rows: int, noise: Noise) -> Iterator[np.ndarray]:
         yield np.bincount(places.ravel(), minlength=size * rows).reshape(size, rows)
 
 
-def weighted_difference(known: Known, head: Sample, base: Sample) -> Callable[[np.ndarray], Deltas]:
+def weighted_difference(known: Known, head: Sample, base: Sample) -> Callable[[Numbers], Deltas]:
     """The exact difference as a function of weights (resamples, rows)."""
     if known.kind not in scores.RANKED:
         means = _means(known, head, base)
         return lambda weights: means.of(weights.astype(np.float64) @ means.rows / head.rows)
-    left, right = scores.rankings(known, head), scores.rankings(known, base)
+    left, right = scores.rankings(head), scores.rankings(base)
 
-    def difference(weights: np.ndarray) -> Deltas:
+    def difference(weights: Numbers) -> Deltas:
         return scores.ranked(known, head, weights, left) - scores.ranked(known, base, weights, right)
 
     return difference
@@ -141,11 +142,10 @@ def draw_counted(known: Known, head: Sample, base: Sample, noise: Noise) -> Delt
     return np.concatenate(parts)
 
 
-def _cells(head: Sample, base: Sample) -> tuple[np.ndarray, np.ndarray]:
+def _cells(head: Sample, base: Sample) -> tuple[Integers, Integers]:
     """The different (truth, head's answer, base's answer), shape (cells, 3), and how many rows each has."""
-    assert head.pred is not None and base.pred is not None
     size = head.classes
-    codes = (head.truth.astype(np.int64) * size + head.pred) * size + base.pred
+    codes = (head.truth.astype(np.int64) * size + head.answers) * size + base.answers
     if size**3 <= 4 * BLOCK:
         tally = np.bincount(codes, minlength=size**3)
         found = np.flatnonzero(tally)
@@ -155,7 +155,7 @@ def _cells(head: Sample, base: Sample) -> tuple[np.ndarray, np.ndarray]:
     return np.stack([found // (size * size), found // size % size, found % size], axis=1), counts
 
 
-def counted_difference(known: Known, head: Sample, cells: np.ndarray, drawn: np.ndarray) -> Deltas:
+def counted_difference(known: Known, head: Sample, cells: Integers, drawn: Floats) -> Deltas:
     """The exact difference as a function of `drawn` (resamples, cells), how often each cell was drawn."""
     values = []
     for side in (1, 2):
@@ -199,7 +199,7 @@ def draw_means(means: _Means, noise: Noise) -> Deltas:
     return means.of(centre + total / rows)
 
 
-def _root(covariance: np.ndarray) -> np.ndarray:
+def _root(covariance: Floats) -> Floats:
     """A square root of a covariance matrix, which may be singular."""
     values, vectors = np.linalg.eigh(covariance)
     return np.asarray(vectors * np.sqrt(np.maximum(values, 0)))
@@ -221,31 +221,49 @@ def _means(known: Known, head: Sample, base: Sample) -> _Means:
         gained = scores.squared_errors(base) - scores.squared_errors(head)
         return _Means(np.stack([gained, centred, centred**2], axis=1), _r2_difference)
     if known.kind == "average_precision":
-        influence = [
-            ranks.average_precision_influence(scores.rankings(known, side)[0]) for side in (head, base)
-        ]
-        point = _ranked_point(known, head) - _ranked_point(known, base)
-        return _Means((influence[0] - influence[1])[:, None], lambda means: point + means[:, 0])
+        return _average_precision_means(known, head, base)
     return _auc_means(known, head, base)
 
 
-def _r2_difference(means: np.ndarray) -> Deltas:
+def _r2_difference(means: Floats) -> Deltas:
     spread = means[:, 2] - means[:, 1] ** 2
     return np.divide(means[:, 0], spread, out=np.full(len(means), np.nan), where=spread > 0)
 
 
-def _ranked_point(known: Known, sample: Sample) -> float:
-    return float(scores.ranked(known, sample, np.ones((1, sample.rows)))[0])
+def _average_precision_means(known: Known, head: Sample, base: Sample) -> _Means:
+    """Average precision as its point difference plus the mean of its linear part."""
+    pairs = list(zip(scores.rankings(head), scores.rankings(base), strict=True))
+    weights = _class_weights(known, [float(left.positive.mean()) for left, _ in pairs])
+    linear, point = np.zeros(head.rows), 0.0
+    for weight, (left, right) in zip(weights, pairs, strict=True):
+        linear += weight * (
+            ranks.average_precision_influence(left) - ranks.average_precision_influence(right)
+        )
+        ones = np.ones((1, head.rows))
+        point += weight * float(
+            ranks.average_precision(left, ones)[0] - ranks.average_precision(right, ones)[0]
+        )
+    return _Means(linear[:, None], lambda means: point + means[:, 0])
+
+
+def _class_weights(known: Known, shares: list[float]) -> Floats:
+    """The weight of each class in an average; those of a weighted one are held at their point values."""
+    return (
+        np.array(shares) / sum(shares)
+        if known.average == "weighted"
+        else np.full(len(shares), 1 / len(shares))
+    )
 
 
 def _auc_means(known: Known, head: Sample, base: Sample) -> _Means:
     """ROC AUC as mean placement values over positives plus over negatives, minus the point value.
 
-    With several classes one such sum per class; the weights of a weighted average are held at their point values.
+    With several classes one such sum per class.
     """
-    columns: list[np.ndarray] = []
-    offsets, shares = [], []
-    for left, right in zip(scores.rankings(known, head), scores.rankings(known, base), strict=True):
+    columns: list[Floats] = []
+    offsets: list[float] = []
+    shares: list[float] = []
+    for left, right in zip(scores.rankings(head), scores.rankings(base), strict=True):
         positive = np.empty(head.rows, dtype=bool)
         positive[left.order] = left.positive
         gained = ranks.placements(left) - ranks.placements(right)
@@ -258,7 +276,7 @@ def _auc_means(known: Known, head: Sample, base: Sample) -> _Means:
         else np.full(len(shares), 1 / len(shares))
     )
 
-    def difference(means: np.ndarray) -> Deltas:
+    def difference(means: Floats) -> Deltas:
         with np.errstate(divide="ignore", invalid="ignore"):
             parts = (
                 means[:, 0::3] / means[:, 1::3] + means[:, 2::3] / (1 - means[:, 1::3]) - np.array(offsets)

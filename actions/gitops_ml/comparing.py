@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-import numpy as np
-
 from gitops_ml import bootstrap, scores
+from gitops_ml.arrays import Bools
 from gitops_ml.bootstrap import Difference, Noise
 from gitops_ml.catalogue import Known, look_up
 from gitops_ml.errors import UserError
@@ -144,7 +143,12 @@ def _order(names: Iterable[str], gates: Gates | None) -> list[str]:
 
 
 def _metric(
-    name: str, head: Head, reported_base: float | None, difference: Difference | None, reason: str, paired: bool
+    name: str,
+    head: Head,
+    reported_base: float | None,
+    difference: Difference | None,
+    reason: str,
+    paired: bool,
 ) -> Metric:
     direction = head.direction(name)
     if difference is not None:
@@ -156,7 +160,12 @@ def _metric(
     kind = look_up(name).kind
     if reason and kind != "time":
         return Metric(
-            name=name, direction=direction, head=value, base=reported_base, verdict="not comparable", why=reason[:500]
+            name=name,
+            direction=direction,
+            head=value,
+            base=reported_base,
+            verdict="not comparable",
+            why=reason[:500],
         )
     return by_sign(name, direction, value, reported_base, NOT_FROM_PREDICTIONS if paired else NO_PREDICTIONS)
 
@@ -180,7 +189,9 @@ def from_difference(name: str, direction: Direction | None, difference: Differen
     """A metric with its bootstrap interval, judged by whether that interval leaves out zero."""
     delta = difference.delta
     if difference.low is None or difference.high is None:
-        return by_sign(name, direction, difference.head, difference.base, "too few rows of one class for an interval")
+        return by_sign(
+            name, direction, difference.head, difference.base, "too few rows of one class for an interval"
+        )
     low, high = min(difference.low, difference.high), max(difference.low, difference.high)
     verdict: MetricVerdict = "within noise"
     if delta == low == high == 0:
@@ -217,7 +228,9 @@ def compare_slices(head: Head, found: Pair) -> tuple[Slice, ...]:
         for code, value in enumerate(labels.values):
             chosen = labels.codes == code
             rows = int(chosen.sum())
-            metric = _slice_metric(head, known, found, chosen if rows >= gates.slices.min_rows else None)
+            metric = _slice_metric(
+                head, gates.primary, known, found, chosen if rows >= gates.slices.min_rows else None
+            )
             parts.append(Slice(column=column, value=value[:80] or "(empty)", rows=rows, metric=metric))
     sign = -1 if head.direction(gates.primary) == "lower" else 1
     judged = [part for part in parts if part.metric.delta is not None]
@@ -225,13 +238,10 @@ def compare_slices(head: Head, found: Pair) -> tuple[Slice, ...]:
     return tuple(judged + [part for part in parts if part.metric.delta is None])
 
 
-def _slice_metric(head: Head, known: Known, found: Pair, chosen: np.ndarray | None) -> Metric:
-    assert head.gates is not None
-    assert head.gates.slices is not None
-    name = head.gates.primary
+def _slice_metric(head: Head, name: str, known: Known, found: Pair, chosen: Bools | None) -> Metric:
     direction = head.direction(name)
     if chosen is None:
-        why = f"fewer than {head.gates.slices.min_rows} rows"
+        why = "too few rows to judge"
         return Metric(name=name, direction=direction, verdict="not comparable", why=why)
     left = found.head.take(chosen)
     if found.base is not None:
@@ -244,4 +254,3 @@ def _slice_metric(head: Head, known: Known, found: Pair, chosen: np.ndarray | No
         why = f"{name} is not defined on these rows"
         return Metric(name=name, direction=direction, verdict="not comparable", why=why)
     return Metric(name=name, direction=direction, head=value, verdict="new")
-

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from gitops_ml.arrays import Floats
 from gitops_ml.report import Curve
 from gitops_ml.scores import Sample
 
@@ -18,11 +19,13 @@ def curves(head: Sample, base: Sample | None) -> tuple[Curve, ...]:
     if head.rows > _MAX_ROWS:
         chosen = np.linspace(0, head.rows - 1, _MAX_ROWS).astype(np.int64)
         head, base = head.take(chosen), None if base is None else base.take(chosen)
-    found = [_deciles(head, base)] if head.task == "regression" else [_roc(head, base), _calibration(head, base)]
+    found = (
+        [_deciles(head, base)] if head.task == "regression" else [_roc(head, base), _calibration(head, base)]
+    )
     return tuple(curve for curve in found if curve is not None)
 
 
-def _floats(values: np.ndarray) -> tuple[float, ...]:
+def _floats(values: Floats) -> tuple[float, ...]:
     # Four digits are more than a picture shows, and keep the report small.
     return tuple(float(f"{value:.4g}") for value in values)
 
@@ -42,7 +45,7 @@ def _roc(head: Sample, base: Sample | None) -> Curve | None:
     )
 
 
-def _roc_line(side: Sample) -> np.ndarray | None:
+def _roc_line(side: Sample) -> Floats | None:
     """True positive rates at `ROC_POINTS`, linear between the thresholds."""
     if side.score is None or side.score.ndim != 1:
         return None
@@ -59,15 +62,17 @@ def _roc_line(side: Sample) -> np.ndarray | None:
 
 
 def _calibration(head: Sample, base: Sample | None) -> Curve | None:
-    sides = [side for side in (head, base) if side is not None and side.score is not None and side.score.ndim == 1]
+    sides = [
+        side for side in (head, base) if side is not None and side.score is not None and side.score.ndim == 1
+    ]
     if not sides or sides[0] is not head:
         return None
     shares, counts = [], []
     for side in sides:
-        assert side.score is not None
-        if side.score.min() < 0 or side.score.max() > 1:
+        score = side.probabilities
+        if score.min() < 0 or score.max() > 1:
             return None
-        place = np.minimum((side.score * BINS).astype(np.int64), BINS - 1)
+        place = np.minimum((score * BINS).astype(np.int64), BINS - 1)
         count = np.bincount(place, minlength=BINS)
         hits = np.bincount(place, side.truth == side.positive, minlength=BINS)
         counts.append(count)

@@ -15,7 +15,17 @@ from gitops_ml.errors import UserError
 from gitops_ml.gates import Gates
 from gitops_ml.judging import gate_changes, judge
 from gitops_ml.pairing import Pair, find_task, pair
-from gitops_ml.report import Change, Comparison, Cost, GateResult, Identity, Metric, Overall, Report, TestSuite
+from gitops_ml.report import (
+    Change,
+    Comparison,
+    Cost,
+    GateResult,
+    Identity,
+    Metric,
+    Overall,
+    Report,
+    TestSuite,
+)
 from gitops_ml.reports import Reports, Run
 
 _HASH = re.compile(r"[0-9a-f]{6,64}")
@@ -193,7 +203,9 @@ def _compare_baseline(
 ) -> tuple[Comparison, Pair | None]:
     if baseline.side is None:
         missing = Identity(commit=_hash(baseline.commit))
-        return Comparison(baseline=name, available=False, reason=baseline.reason[:500], identity=missing), None
+        return Comparison(
+            baseline=name, available=False, reason=baseline.reason[:500], identity=missing
+        ), None
     known = identity(baseline.side.reports.run, baseline.commit, baseline.age_s)
     try:
         return compare_with(name, head, baseline.side, rescored, known)
@@ -309,7 +321,9 @@ def _changes(inputs: Inputs) -> list[Change]:
     if inputs.base.side is None:
         return []
     head, base = inputs.head.reports.run, inputs.base.side.reports.run
-    kinds: tuple[tuple[Literal["parameter", "data", "package"], Mapping[str, str], Mapping[str, str]], ...] = (
+    kinds: tuple[
+        tuple[Literal["parameter", "data", "package"], Mapping[str, str], Mapping[str, str]], ...
+    ] = (
         ("parameter", base.params, head.params),
         ("data", base.files, head.files),
         ("package", base.packages, head.packages),
@@ -321,7 +335,9 @@ def _changes(inputs: Inputs) -> list[Change]:
         for name in sorted(before.keys() | after.keys()):
             if name and before.get(name) != after.get(name):
                 changes.append(
-                    Change(kind=kind, name=name[:200], before=_cut(before.get(name)), after=_cut(after.get(name)))
+                    Change(
+                        kind=kind, name=name[:200], before=_cut(before.get(name)), after=_cut(after.get(name))
+                    )
                 )
     return changes
 

@@ -66,7 +66,9 @@ class SliceRule(_Strict):
     floor: Number | None = None
     ceiling: Number | None = None
     max_drop: Tolerance | None = None
+    max_drop_rel: Tolerance | None = None
     max_rise: Tolerance | None = None
+    max_rise_rel: Tolerance | None = None
     severity: Severity = "fail"
 
 
@@ -221,13 +223,18 @@ def _rule_problems(name: str, rule: MetricRule, gates: Gates) -> list[tuple[Plac
 def _slice_problems(rule: SliceRule, gates: Gates) -> list[tuple[Place, str, str]]:
     found: list[tuple[Place, str, str]] = []
     direction = gates.direction(gates.primary)
-    wrong = {"higher": "max_rise", "lower": "max_drop"}.get(direction or "", "")
-    if wrong and getattr(rule, wrong) is not None:
-        instead = "max_drop" if wrong == "max_rise" else "max_rise"
-        found.append((("slices", wrong), f"of {gates.primary}, {direction} is better.", f"Use {instead}."))
-    if direction is None and (rule.max_drop is not None or rule.max_rise is not None):
-        fix = f"Set metrics.{gates.primary}.direction."
-        found.append((("slices",), f"whether higher {gates.primary} is better is not known.", fix))
+    for keys, wanted, other in ((DROPS, "higher", RISES), (RISES, "lower", DROPS)):
+        for key, instead in zip(keys, other, strict=True):
+            if getattr(rule, key) is None or direction == wanted:
+                continue
+            if direction is None:
+                problem, fix = (
+                    "whether higher is better is not known",
+                    f"Set metrics.{gates.primary}.direction",
+                )
+            else:
+                problem, fix = f"of {gates.primary}, {direction} is better", f"Use {instead}"
+            found.append((("slices", key), f"{problem}.", f"{fix}."))
     if rule.floor is not None and rule.ceiling is not None and rule.floor > rule.ceiling:
         found.append((("slices", "floor"), "is above the ceiling.", "Swap them."))
     return found

@@ -27,7 +27,7 @@ def read_bytes(path: Path, limit: int) -> bytes:
     try:
         # O_NONBLOCK: a FIFO that took the file's place after the check must not make us wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
-        with open(descriptor, "rb") as file:
+        with os.fdopen(descriptor, "rb") as file:
             content = file.read(limit + 1)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None

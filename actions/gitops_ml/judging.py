@@ -5,10 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Mapping
 
-from gitops_ml.gates import DROPS, Gates, MetricRule, SliceRule
+from gitops_ml.gates import DROPS, RISES, Gates, MetricRule, SliceRule
 from gitops_ml.report import Change, GateResult, Metric, Slice
 
-_OUTCOMES = ("pass", "warn", "fail", "waived")
 _BOUNDS = ("floor", "ceiling")
 _SLACK = 1e-12  # a limit met up to the last digits of a float is met
 
@@ -46,7 +45,6 @@ def _result(
     limit: float | None = None,
     actual: float | None = None,
 ) -> GateResult:
-    assert outcome in _OUTCOMES
     return GateResult.model_validate(
         {
             "subject": subject[:200], "rule": rule, "outcome": outcome, "limit": limit, "actual": actual,
@@ -60,9 +58,10 @@ def _missing_baseline(gates: Gates, subject: str, reason: str) -> GateResult:
 
 
 def _bounds(subject: str, rule: MetricRule | SliceRule, metric: Metric) -> list[GateResult]:
-    results = []
+    results: list[GateResult] = []
     value = metric.head
-    assert value is not None
+    if value is None:
+        return results
     for name in _BOUNDS:
         limit = getattr(rule, name)
         if limit is None:
@@ -81,15 +80,22 @@ def _tolerances(gates: Gates, name: str, rule: MetricRule, metric: Metric) -> li
         return []
     if metric.delta is None or metric.base is None or metric.verdict == "not comparable":
         return [_missing_baseline(gates, name, metric.why or "the baseline lacks this metric")]
-    results = []
-    for key in ("max_drop", "max_drop_rel", "max_rise", "max_rise_rel"):
+    return _moves(name, rule, metric)
+
+
+def _moves(subject: str, rule: MetricRule | SliceRule, metric: Metric) -> list[GateResult]:
+    """Every tolerance of `rule` on the change of `metric`, which has been compared."""
+    results: list[GateResult] = []
+    if metric.delta is None or metric.base is None:
+        return results
+    for key in (*DROPS, *RISES):
         limit = getattr(rule, key)
         if limit is None:
             continue
         worse = -metric.delta if key in DROPS else metric.delta
         allowed = limit * abs(metric.base) if key.endswith("_rel") else limit
         actual = worse / abs(metric.base) if key.endswith("_rel") and metric.base else worse
-        results.append(_tolerance(name, key, rule.severity, metric, (worse, allowed, limit, actual)))
+        results.append(_tolerance(subject, key, rule.severity, metric, (worse, allowed, limit, actual)))
     return results
 
 
@@ -134,11 +140,8 @@ def _slices(rule: SliceRule, slices: Iterable[Slice]) -> list[GateResult]:
         if metric.head is None:
             continue
         found = _bounds(subject, rule, metric)
-        for key, sign in (("max_drop", -1), ("max_rise", 1)):
-            limit = getattr(rule, key)
-            if limit is not None and metric.delta is not None and metric.verdict != "not comparable":
-                worse = sign * metric.delta
-                found.append(_tolerance(subject, key, rule.severity, metric, (worse, limit, limit, worse)))
+        if metric.delta is not None and metric.base is not None and metric.verdict != "not comparable":
+            found += _moves(subject, rule, metric)
         results += [result for result in found if result.outcome != "pass"]
     results.sort(key=lambda result: ("fail", "warn", "pass", "waived").index(result.outcome))
     if checked or small:

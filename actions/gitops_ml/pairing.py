@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from gitops_ml.arrays import Floats, Integers, Numbers
 from gitops_ml.catalogue import look_up
 from gitops_ml.errors import UserError
 from gitops_ml.inputs import shown
@@ -82,7 +83,7 @@ def pair(
     return replace(result, reason=reason or result.reason, slices=slices)
 
 
-def _regression(head: Predictions, base: Predictions | None, order: np.ndarray | None) -> Pair:
+def _regression(head: Predictions, base: Predictions | None, order: Integers | None) -> Pair:
     truth = head.numbers("y_true")
     left = Sample("regression", truth, _number_column(head))
     if base is None:
@@ -96,12 +97,12 @@ def _regression(head: Predictions, base: Predictions | None, order: np.ndarray |
     )
 
 
-def _number_column(side: Predictions) -> np.ndarray | None:
+def _number_column(side: Predictions) -> Floats | None:
     return side.numbers("y_pred") if side.has("y_pred") else None
 
 
 def _classification(
-    head: Predictions, base: Predictions | None, order: np.ndarray | None, positive_class: str | None
+    head: Predictions, base: Predictions | None, order: Integers | None, positive_class: str | None
 ) -> Pair:
     sides = [head] if base is None else [head, base]
     columns = [{name: side.labels(name) for name in ("y_true", "y_pred") if side.has(name)} for side in sides]
@@ -142,7 +143,7 @@ def _class_sample(
     return Sample("classification", truth, pred, score, len(classes), positive)
 
 
-def _score(side: Predictions, classes: tuple[str, ...], positive: int | None) -> np.ndarray | None:
+def _score(side: Predictions, classes: tuple[str, ...], positive: int | None) -> Floats | None:
     names = side.score_columns
     if not names:
         return None
@@ -164,7 +165,7 @@ def _score(side: Predictions, classes: tuple[str, ...], positive: int | None) ->
 def _positive(
     classes: tuple[str, ...], stated: str | None, head: Predictions, columns: dict[str, Labels]
 ) -> int | None:
-    """The positive of two classes: as stated; else the one that higher scores answer with; else by its name; else last."""
+    """The positive of two classes: as stated, else the one that high scores answer with, else by name, else the last."""
     if len(classes) != 2:
         return None
     if stated is not None and stated in classes:
@@ -184,16 +185,16 @@ def _class_order(value: str) -> tuple[int, float, str]:
         return (1, 0.0, value)
 
 
-def _codes(labels: Labels, classes: tuple[str, ...]) -> np.ndarray:
+def _codes(labels: Labels, classes: tuple[str, ...]) -> Integers:
     place = {name: index for index, name in enumerate(classes)}
     return np.array([place[value] for value in labels.values], dtype=np.int32)[labels.codes]
 
 
-def _ordered(values: np.ndarray, order: np.ndarray | None) -> np.ndarray:
+def _ordered(values: Numbers, order: Integers | None) -> Numbers:
     return values if order is None else values[order]
 
 
-def _truth_differs(head: np.ndarray, base: np.ndarray) -> str:
+def _truth_differs(head: Numbers, base: Numbers) -> str:
     rows = int((head != base).sum())
     return (
         f"the truths differ: y_true of {rows:,} of {len(head):,} rows is not the baseline's" if rows else ""

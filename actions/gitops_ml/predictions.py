@@ -1,4 +1,4 @@
-"""Predictions of one side, row by row: reading `predictions.parquet` or `.csv` within caps, and joining two sides by id."""
+"""Predictions, row by row: reading `predictions.parquet` or `.csv` within caps, and joining two sides by id."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gitops_ml.arrays import Floats, Integers
 from gitops_ml.errors import UserError
 from gitops_ml.inputs import check_name, check_regular, read_bytes, shown
 from gitops_ml.reports import label_text
@@ -31,7 +32,7 @@ SCORE = "y_score"
 class Labels:
     """A column of labels: `codes` (int32, one per row) into `values`, texts in no particular order."""
 
-    codes: np.ndarray
+    codes: Integers
     values: tuple[str, ...]
 
 
@@ -66,7 +67,7 @@ class Predictions:
     def is_float(self, column: str) -> bool:
         return bool(pa.types.is_floating(self.table.schema.field(column).type))
 
-    def numbers(self, column: str) -> np.ndarray:
+    def numbers(self, column: str) -> Floats:
         """The column as float64, all finite; raises `UserError` with the first row that is not."""
         if self.is_text(column):
             raise UserError(f"{self.path}, column {shown(column)}: must hold numbers.")
@@ -223,7 +224,7 @@ def _read_csv(path: Path) -> Any:
     return table
 
 
-def align(head: Predictions, base: Predictions) -> np.ndarray | None | str:
+def align(head: Predictions, base: Predictions) -> Integers | str | None:
     """How the rows of `base` lie under those of `head`, joined by id exactly.
 
     Returns None when both have the same ids in the same order, an index array (int64) into base for each row of head,

@@ -10,18 +10,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gitops_ml.arrays import Bools, Floats, Integers, Numbers
+
 
 @dataclass(frozen=True)
 class Ranking:
     """The order of one side's scores: row numbers, and for each sorted row the ends of its group of equal scores."""
 
-    order: np.ndarray  # (rows,) row number at each sorted place
-    positive: np.ndarray  # (rows,) bool, sorted
-    first: np.ndarray  # (rows,) first sorted place with an equal score
-    last: np.ndarray  # (rows,) last sorted place with an equal score
+    order: Integers  # (rows,) row number at each sorted place
+    positive: Bools  # (rows,) bool, sorted
+    first: Integers  # (rows,) first sorted place with an equal score
+    last: Integers  # (rows,) last sorted place with an equal score
 
 
-def rank(score: np.ndarray, positive: np.ndarray) -> Ranking:
+def rank(score: Floats, positive: Bools) -> Ranking:
     """Sort `score` (rows,) once; every resample then costs only sums."""
     rows = len(score)
     order = np.argsort(score, kind="stable")
@@ -33,14 +35,14 @@ def rank(score: np.ndarray, positive: np.ndarray) -> Ranking:
     return Ranking(order, positive[order], first, last)
 
 
-def _cumulated(weights: np.ndarray) -> np.ndarray:
+def _cumulated(weights: Numbers) -> Floats:
     """Running sums along rows with a leading 0: entry k is the weight of the first k sorted rows."""
     total = np.zeros((weights.shape[0], weights.shape[1] + 1), dtype=np.float64)
     np.cumsum(weights, axis=1, out=total[:, 1:])
     return total
 
 
-def roc_auc(ranking: Ranking, weights: np.ndarray) -> np.ndarray:
+def roc_auc(ranking: Ranking, weights: Numbers) -> Floats:
     """The Mann-Whitney form of ROC AUC: pairs in the right order, ties as one half, by weight."""
     positive_rows = np.flatnonzero(ranking.positive)
     by_place = weights[:, ranking.order]
@@ -53,7 +55,7 @@ def roc_auc(ranking: Ranking, weights: np.ndarray) -> np.ndarray:
     return np.divide(right, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
 
 
-def average_precision(ranking: Ranking, weights: np.ndarray) -> np.ndarray:
+def average_precision(ranking: Ranking, weights: Numbers) -> Floats:
     """The step-wise area under precision and recall, as scikit-learn defines it."""
     positive_rows = np.flatnonzero(ranking.positive)
     by_place = weights[:, ranking.order].astype(np.float64)
@@ -69,7 +71,7 @@ def average_precision(ranking: Ranking, weights: np.ndarray) -> np.ndarray:
     return np.divide(area, positives, out=np.full(len(positives), np.nan), where=positives > 0)
 
 
-def placements(ranking: Ranking) -> np.ndarray:
+def placements(ranking: Ranking) -> Floats:
     """DeLong's placement values, (rows,) in the original order.
 
     For a positive row the share of negatives it beats, for a negative row the share of positives that beat it, ties as
@@ -88,7 +90,7 @@ def placements(ranking: Ranking) -> np.ndarray:
     return values
 
 
-def average_precision_influence(ranking: Ranking) -> np.ndarray:
+def average_precision_influence(ranking: Ranking) -> Floats:
     """The derivative of average precision by each row's weight, times the number of rows; (rows,), original order.
 
     The mean over rows is 0. Source: the infinitesimal jackknife, Efron, "The Jackknife, the Bootstrap and Other

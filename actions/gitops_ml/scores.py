@@ -8,11 +8,13 @@ from typing import Literal
 import numpy as np
 
 from gitops_ml import ranks
+from gitops_ml.arrays import Bools, Floats, Integers, Numbers
 from gitops_ml.catalogue import Kind, Known
 
 MEANS: tuple[Kind, ...] = ("log_loss", "brier", "mae", "mse", "pinball", "mape")
 COUNTED: tuple[Kind, ...] = ("accuracy", "balanced_accuracy", "f1", "precision", "recall")
 RANKED: tuple[Kind, ...] = ("roc_auc", "average_precision")
+AVERAGED: tuple[Kind, ...] = ("f1", "precision", "recall", "roc_auc", "average_precision")
 MAX_RANKED_CLASSES = 50
 # A reported number may have passed through 32-bit floats.
 AGREEMENT = 2e-6
@@ -27,9 +29,9 @@ class Sample:
     """
 
     task: Literal["classification", "regression"]
-    truth: np.ndarray
-    pred: np.ndarray | None = None
-    score: np.ndarray | None = None
+    truth: Numbers
+    pred: Numbers | None = None
+    score: Floats | None = None
     classes: int = 0
     positive: int | None = None
 
@@ -37,7 +39,21 @@ class Sample:
     def rows(self) -> int:
         return len(self.truth)
 
-    def take(self, chosen: np.ndarray) -> Sample:
+    @property
+    def answers(self) -> Numbers:
+        """`pred`; a caller that has not asked `computable` first is in error."""
+        if self.pred is None:
+            raise ValueError("these rows have no predicted class or value")
+        return self.pred
+
+    @property
+    def probabilities(self) -> Floats:
+        """`score`; a caller that has not asked `computable` first is in error."""
+        if self.score is None:
+            raise ValueError("these rows have no score")
+        return self.score
+
+    def take(self, chosen: Bools | Integers) -> Sample:
         """The rows where `chosen` (bool) is true or whose numbers it holds."""
         return replace(
             self,
@@ -66,7 +82,7 @@ def computable(known: Known, sample: Sample) -> bool:
     return False
 
 
-def score(known: Known, sample: Sample, weights: np.ndarray | None = None) -> float | None:
+def score(known: Known, sample: Sample, weights: Numbers | None = None) -> float | None:
     """The metric over rows weighted by `weights` (rows,), or None where it is undefined or not computable."""
     if not computable(known, sample):
         return None
@@ -96,7 +112,7 @@ def settle(known: Known, sample: Sample, reported: float | None) -> Known:
         or known.average
     ):
         return known
-    if known.kind == "roc_auc":
+    if known.kind in RANKED:
         candidates = ["macro", "weighted"]
     else:
         candidates = [*(["binary"] if sample.positive is not None else []), "macro", "weighted", "micro"]
@@ -115,66 +131,60 @@ def agree(computed: float, reported: float) -> bool:
     return abs(computed - reported) <= max(AGREEMENT * max(1.0, abs(computed)), rounding)
 
 
-def losses(known: Known, sample: Sample) -> np.ndarray:
+def losses(known: Known, sample: Sample) -> Floats:
     """The loss of each row, (rows,), for metrics that are the mean of it."""
     truth = sample.truth
     if sample.task == "regression":
-        assert sample.pred is not None
-        error = truth - sample.pred
+        error = truth - sample.answers
         if known.kind == "mse":
             return np.square(error)
         if known.kind == "pinball":
             return np.maximum(known.quantile * error, (known.quantile - 1) * error)
         size = np.abs(error)
         return size / np.maximum(np.abs(truth), np.finfo(np.float64).eps) if known.kind == "mape" else size
-    assert sample.score is not None
-    if sample.score.ndim == 2:
+    if sample.probabilities.ndim == 2:
         rows = np.arange(sample.rows)
         if known.kind == "log_loss":
-            return -np.log(_clipped(sample.score[rows, truth]))
-        own = sample.score[rows, truth]
-        return np.square(sample.score).sum(axis=1) - np.square(own) + np.square(1 - own)
+            return -np.log(_clipped(sample.probabilities[rows, truth]))
+        own = sample.probabilities[rows, truth]
+        return np.square(sample.probabilities).sum(axis=1) - np.square(own) + np.square(1 - own)
     positive = truth == sample.positive
     if known.kind == "log_loss":
-        return -np.log(_clipped(np.where(positive, sample.score, 1 - sample.score)))
-    return np.square(sample.score - positive)
+        return -np.log(_clipped(np.where(positive, sample.probabilities, 1 - sample.probabilities)))
+    return np.square(sample.probabilities - positive)
 
 
-def _clipped(probability: np.ndarray) -> np.ndarray:
+def _clipped(probability: Floats) -> Floats:
     """Away from 0 and 1 by the machine epsilon, as scikit-learn does."""
     epsilon = np.finfo(np.float64).eps
     return np.clip(probability, epsilon, 1 - epsilon)
 
 
-def squared_errors(sample: Sample) -> np.ndarray:
-    assert sample.pred is not None
-    return np.square(sample.truth - sample.pred)
+def squared_errors(sample: Sample) -> Floats:
+    return np.square(sample.truth - sample.answers)
 
 
-def _tallies(sample: Sample, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    assert sample.pred is not None
-    right = sample.truth == sample.pred
+def _tallies(sample: Sample, counts: Floats) -> tuple[Floats, Floats, Floats, Bools]:
+    right = sample.truth == sample.answers
     size = sample.classes
-    in_use = (np.bincount(sample.truth, minlength=size) + np.bincount(sample.pred, minlength=size)) > 0
-    keep = _kept(in_use, sample.positive, size)
+    in_use = (np.bincount(sample.truth, minlength=size) + np.bincount(sample.answers, minlength=size)) > 0
+    keep = _kept(in_use, sample.positive)
     return (
         np.bincount(sample.truth[right], counts[right], minlength=size)[keep],
-        np.bincount(sample.pred, counts, minlength=size)[keep],
+        np.bincount(sample.answers, counts, minlength=size)[keep],
         np.bincount(sample.truth, counts, minlength=size)[keep],
         np.flatnonzero(keep) == (-1 if sample.positive is None else sample.positive),
     )
 
 
-def _kept(in_use: np.ndarray, positive: int | None, size: int) -> np.ndarray:
+def _kept(in_use: Bools, positive: int | None) -> Bools:
     keep = in_use.copy()
     if positive is not None:
         keep[positive] = True
     return keep
 
 
-def rates(
-    known: Known, hits: np.ndarray, predicted: np.ndarray, actual: np.ndarray, positive: np.ndarray
-) -> np.ndarray:
+def rates(known: Known, hits: Floats, predicted: Floats, actual: Floats, positive: Bools) -> Floats:
     """A metric of counts, (resamples,), from right answers, predictions and truths per class, (resamples, classes).
 
     `positive` marks the positive class (first row of it is read). What divides by zero counts as 0, as in
@@ -200,26 +210,36 @@ def rates(
     return per_class.mean(axis=1)
 
 
-def _ratio(over: np.ndarray, under: np.ndarray) -> np.ndarray:
+def _ratio(over: Floats, under: Floats) -> Floats:
     return np.divide(over, under, out=np.zeros(np.shape(over), dtype=np.float64), where=under > 0)
 
 
-def rankings(known: Known, sample: Sample) -> list[ranks.Ranking]:
-    """One ranking for the positive class, or one per class (one against the rest)."""
-    assert sample.score is not None
-    if sample.score.ndim == 1:
-        return [ranks.rank(sample.score, sample.truth == sample.positive)]
-    return [ranks.rank(sample.score[:, number], sample.truth == number) for number in range(sample.classes)]
+def _ranked_classes(sample: Sample) -> list[int]:
+    """The positive class, or of several every class that some rows have and some have not."""
+    if sample.probabilities.ndim == 1:
+        return [] if sample.positive is None else [sample.positive]
+    counts = np.bincount(sample.truth, minlength=sample.classes)
+    return [int(number) for number in np.flatnonzero((counts > 0) & (counts < sample.rows))]
+
+
+def rankings(sample: Sample) -> list[ranks.Ranking]:
+    """One ranking for the positive class, or one per class that occurs (one against the rest)."""
+    score = sample.probabilities
+    columns = score[:, None] if score.ndim == 1 else score
+    return [
+        ranks.rank(columns[:, 0 if score.ndim == 1 else number], sample.truth == number)
+        for number in _ranked_classes(sample)
+    ]
 
 
 def ranked(
-    known: Known, sample: Sample, weights: np.ndarray, ranked_rows: list[ranks.Ranking] | None = None
-) -> np.ndarray:
+    known: Known, sample: Sample, weights: Numbers, ranked_rows: list[ranks.Ranking] | None = None
+) -> Floats:
     """ROC AUC or average precision, (resamples,), for `weights` (resamples, rows)."""
-    found = rankings(known, sample) if ranked_rows is None else ranked_rows
+    found = rankings(sample) if ranked_rows is None else ranked_rows
     compute = ranks.roc_auc if known.kind == "roc_auc" else ranks.average_precision
     areas = np.stack([compute(ranking, weights) for ranking in found])
     if known.average != "weighted" or len(found) == 1:
         return areas.mean(axis=0)
-    shares = np.stack([weights[:, sample.truth == number].sum(axis=1) for number in range(sample.classes)])
+    shares = np.stack([weights[:, sample.truth == number].sum(axis=1) for number in _ranked_classes(sample)])
     return (areas * shares).sum(axis=0) / shares.sum(axis=0)

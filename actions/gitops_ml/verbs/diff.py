@@ -29,21 +29,37 @@ PLOTS_LIMIT_BYTES = 8 * 1024**2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Compare the reports of a pull request's head with those of its merge base under gates.yaml."
+    parser.description = (
+        "Compare the reports of a pull request's head with those of its merge base under gates.yaml."
+    )
     add = parser.add_argument
     add("--head", default="reports", help="folder of head's reports (default: reports)")
     add("--head-commit", default="", help="commit of head; default: the commit in its run.json")
-    add("--base", default="", help="folder of the merge base's reports; empty or absent: there is no baseline")
+    add(
+        "--base", default="", help="folder of the merge base's reports; empty or absent: there is no baseline"
+    )
     add("--base-commit", default="", help="commit of the merge base")
     add("--base-time", default="", help="when that commit was made, in seconds since 1970; its age is shown")
     add("--base-reason", default="", help="why there is no baseline, in words, shown when --base is absent")
     add("--rescored", default="", help="folder with the base model's predictions on head's evaluation rows")
-    add("--production", default="", help="production's reports folder, or a JSON file with its recorded metrics")
+    add(
+        "--production",
+        default="",
+        help="production's reports folder, or a JSON file with its recorded metrics",
+    )
     add("--gates", default="", help="head's gates.yaml (default: gates.yaml, if there is one)")
-    add("--base-gates", default="", help="the merge base's gates.yaml, which judges; empty or absent: head's judge")
+    add(
+        "--base-gates",
+        default="",
+        help="the merge base's gates.yaml, which judges; empty or absent: head's judge",
+    )
     add("--tests", default="", help="folder of JUnit files (default: tests/ in head's folder)")
     add("--output", default="report", help="folder to write report.json, report.md and report.html to")
-    add("--unchanged", action="store_true", help="nothing that goes into the model changed: the base's numbers stand")
+    add(
+        "--unchanged",
+        action="store_true",
+        help="nothing that goes into the model changed: the base's numbers stand",
+    )
     add("--failed", default="", metavar="REASON", help="training failed: write a report that says why")
 
 
@@ -67,7 +83,9 @@ class _Reader:
         self.problems: list[str] = []
         self.notes: list[str] = []
 
-    def attempt(self, read: Callable[[], Read], into: list[str] | None = None, prefix: str = "") -> Read | None:
+    def attempt(
+        self, read: Callable[[], Read], into: list[str] | None = None, prefix: str = ""
+    ) -> Read | None:
         try:
             return read()
         except UserError as error:
@@ -167,7 +185,9 @@ def _age(text: str, now: float) -> float | None:
     if not text:
         return None
     if not text.isdecimal() or len(text) > 12:
-        raise UserError("--base-time must be seconds since 1970.", "Take it from: git show -s --format=%ct <commit>")
+        raise UserError(
+            "--base-time must be seconds since 1970.", "Take it from: git show -s --format=%ct <commit>"
+        )
     return max(now - int(text), 0.0)
 
 
@@ -204,7 +224,9 @@ def _write(report: Report, options: argparse.Namespace, runner: Runner) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "report.json"
-        path.write_text(report.model_dump_json(by_alias=True, exclude_defaults=False) + "\n", encoding="utf-8")
+        path.write_text(
+            report.model_dump_json(by_alias=True, exclude_defaults=False) + "\n", encoding="utf-8"
+        )
         (folder / "report.md").write_text(render_comment(report), encoding="utf-8")
         (folder / "report.html").write_text(render_html(report, _plots(Path(options.head))), encoding="utf-8")
     except OSError as error:
@@ -219,7 +241,11 @@ def _primary_delta(report: Report) -> str:
     """Head minus merge base of the primary metric, or nothing when they were not compared."""
     for comparison in report.comparisons:
         for metric in comparison.metrics:
-            if comparison.baseline == "merge base" and metric.name == report.primary and metric.delta is not None:
+            if (
+                comparison.baseline == "merge base"
+                and metric.name == report.primary
+                and metric.delta is not None
+            ):
                 return repr(metric.delta)
     return ""
 
