@@ -42,12 +42,16 @@ class Document:
 
 def load_yaml(path: Path) -> Document:
     """Read the YAML file `path`; raises `UserError` with the line of the first thing that is refused."""
-    text = decode(read_bytes(path, YAML_LIMIT_BYTES), path)
+    return parse_yaml(decode(read_bytes(path, YAML_LIMIT_BYTES), path), path)
+
+
+def parse_yaml(text: str, path: Path) -> Document:
+    """The YAML `text`; `path` is only named in errors, which are those of `load_yaml`."""
     try:
         # Events come before any node is built: aliases, which make bombs, never get that far.
         depth = 0
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            line = event.start_mark.line + 1
+            line = _line(event)
             anchor = getattr(event, "anchor", None)
             if isinstance(event, yaml.AliasEvent) or anchor:
                 raise UserError(
@@ -71,7 +75,7 @@ def load_yaml(path: Path) -> Document:
 
 
 def _value(node: yaml.Node, place: Place, path: Path, lines: dict[Place, int]) -> Any:
-    lines.setdefault(place, node.start_mark.line + 1)
+    lines.setdefault(place, _line(node))
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, place, path, lines)
     if isinstance(node, yaml.SequenceNode):
@@ -79,10 +83,14 @@ def _value(node: yaml.Node, place: Place, path: Path, lines: dict[Place, int]) -
     return _scalar(node, path)
 
 
+def _line(thing: yaml.Event | yaml.Node) -> int:
+    return thing.start_mark.line + 1 if thing.start_mark is not None else 1
+
+
 def _mapping(node: yaml.MappingNode, place: Place, path: Path, lines: dict[Place, int]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key_node, value_node in node.value:
-        line = key_node.start_mark.line + 1
+        line = _line(key_node)
         if not isinstance(key_node, yaml.ScalarNode):
             raise UserError(f"{path}, line {line}: a key must be a word.")
         key = str(key_node.value)
@@ -97,12 +105,12 @@ def _mapping(node: yaml.MappingNode, place: Place, path: Path, lines: dict[Place
     return found
 
 
-def _scalar(node: yaml.ScalarNode, path: Path) -> Any:
+def _scalar(node: yaml.Node, path: Path) -> Any:
     """Quoted text is text; plain text is null, a boolean (`true`, `false` only), a number, or text."""
     text = str(node.value)
-    if node.style is not None:
+    if getattr(node, "style", None) is not None:
         return text
-    line = node.start_mark.line + 1
+    line = _line(node)
     if not node.tag.startswith("tag:yaml.org,2002:"):
         raise UserError(f"{path}, line {line}: tags such as {shown(node.tag)} are not read.")
     if text.lower() in _PLAIN:
