@@ -1,0 +1,46 @@
+"""Tools that a test needs and a machine may lack: skipped by name, and a failure where they are required.
+
+`.ci/run` sets `GITOPS_ML_REQUIRE_TOOLS=1`, so that a test which silently stopped running is noticed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+# Names under which a program is known on different systems, and files that an installer in this folder puts down.
+_PROGRAMS = {"chromium": ("chromium", "chromium-browser", "google-chrome", "chrome")}
+_FILES = {
+    "openapi": ROOT / ".tools" / "openapi" / "api.github.com.json",
+    "mermaid": ROOT / ".tools" / "mermaid" / "mermaid.min.js",
+}
+
+
+def find(tool: str) -> Path | None:
+    """Where `tool` is, in `.tools` or on PATH; None when this machine does not have it."""
+    if tool in _FILES:
+        return _FILES[tool] if _FILES[tool].is_file() else None
+    search = os.pathsep.join([str(ROOT / ".tools" / "bin"), os.environ.get("PATH", "")])
+    found = (shutil.which(name, path=search) for name in _PROGRAMS.get(tool, (tool,)))
+    return next((Path(path) for path in found if path), None)
+
+
+def required() -> bool:
+    """Whether a missing tool is a failure on this machine."""
+    return os.environ.get("GITOPS_ML_REQUIRE_TOOLS") == "1"
+
+
+def need(tool: str) -> Path:
+    """Where `tool` is; without it the test is skipped by name, or fails where tools are required."""
+    path = find(tool)
+    if path is not None:
+        return path
+    fix = f"run tests/tools/{tool}" if tool in _FILES else "install it"
+    message = f"{tool} is not on this machine: {fix}"
+    if required():
+        pytest.fail(message)
+    pytest.skip(message)
