@@ -159,12 +159,10 @@ def counted_difference(known: Known, head: Sample, cells: Integers, drawn: Float
     """The exact difference as a function of `drawn` (resamples, cells), how often each cell was drawn."""
     values = []
     for side in (1, 2):
-        classes = np.unique(np.concatenate((cells[:, 0], cells[:, side])))
-        if head.positive is not None:
-            classes = np.union1d(classes, [head.positive])
+        classes = scores.classes_in_use(known, cells[:, 0], cells[:, side], head.positive)
         actual = (cells[:, :1] == classes).astype(np.float64)
         predicted = (cells[:, side : side + 1] == classes).astype(np.float64)
-        positive = classes == (-1 if head.positive is None else head.positive)
+        positive = classes == head.positive
         values.append(
             scores.rates(known, drawn @ (actual * predicted), drawn @ predicted, drawn @ actual, positive)
         )
@@ -227,7 +225,8 @@ def _means(known: Known, head: Sample, base: Sample) -> _Means:
 
 def _r2_difference(means: Floats) -> Deltas:
     spread = means[:, 2] - means[:, 1] ** 2
-    return np.divide(means[:, 0], spread, out=np.full(len(means), np.nan), where=spread > 0)
+    deltas: Deltas = np.divide(means[:, 0], spread, out=np.full(len(means), np.nan), where=spread > 0)
+    return deltas
 
 
 def _average_precision_means(known: Known, head: Sample, base: Sample) -> _Means:

@@ -58,7 +58,8 @@ def _roc_line(side: Sample) -> Floats | None:
     alarms = np.concatenate(([0], np.cumsum(~positive[order])[ends]))
     # At one false positive rate the best true positive rate counts, so of equal abscissas the last is kept.
     last = np.append(alarms[1:] != alarms[:-1], True)
-    return np.interp(ROC_POINTS, alarms[last] / alarms[-1], hits[last] / hits[-1])
+    rates: Floats = np.interp(ROC_POINTS, alarms[last] / alarms[-1], hits[last] / hits[-1])
+    return rates
 
 
 def _calibration(head: Sample, base: Sample | None) -> Curve | None:

@@ -71,7 +71,7 @@ class Predictions:
         """The column as float64, all finite; raises `UserError` with the first row that is not."""
         if self.is_text(column):
             raise UserError(f"{self.path}, column {shown(column)}: must hold numbers.")
-        values = self.table.column(column).to_numpy().astype(np.float64, copy=False)
+        values: Floats = self.table.column(column).to_numpy().astype(np.float64, copy=False)
         bad = ~np.isfinite(values)
         if bad.any():
             row = int(np.flatnonzero(bad)[0]) + 1
@@ -242,4 +242,5 @@ def align(head: Predictions, base: Predictions) -> Integers | str | None:
         return (
             f"the evaluation sets differ: {found.null_count:,} of {len(left):,} rows are not in the baseline"
         )
-    return found.to_numpy().astype(np.int64, copy=False)
+    order: Integers = found.to_numpy().astype(np.int64, copy=False)
+    return order

@@ -52,7 +52,8 @@ def roc_auc(ranking: Ranking, weights: Numbers) -> Floats:
     up_to = negatives[:, ranking.last[positive_rows] + 1]
     pairs = positive_weights.sum(axis=1) * negatives[:, -1]
     right = np.einsum("br,br->b", positive_weights, below + up_to) / 2
-    return np.divide(right, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
+    areas: Floats = np.divide(right, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
+    return areas
 
 
 def average_precision(ranking: Ranking, weights: Numbers) -> Floats:
@@ -68,7 +69,8 @@ def average_precision(ranking: Ranking, weights: Numbers) -> Floats:
     chosen = all_below[:, -1][:, None] - all_below[:, place]
     precision = np.divide(hits, chosen, out=np.zeros_like(hits), where=chosen > 0)
     area = np.einsum("br,br->b", positive_weights, precision)
-    return np.divide(area, positives, out=np.full(len(positives), np.nan), where=positives > 0)
+    areas: Floats = np.divide(area, positives, out=np.full(len(positives), np.nan), where=positives > 0)
+    return areas
 
 
 def placements(ranking: Ranking) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -86,19 +87,23 @@ def score(known: Known, sample: Sample, weights: Numbers | None = None) -> float
     """The metric over rows weighted by `weights` (rows,), or None where it is undefined or not computable."""
     if not computable(known, sample):
         return None
-    counts = np.ones(sample.rows) if weights is None else weights.astype(np.float64)
+    counts: Floats = np.ones(sample.rows) if weights is None else weights.astype(np.float64)
     if known.kind in MEANS:
-        value = np.average(losses(known, sample), weights=counts)
+        value = float(np.average(losses(known, sample), weights=counts))
     elif known.kind in COUNTED:
-        value = rates(known, *(tally[None] for tally in _tallies(sample, counts)))[0]
+        value = _counted(known, sample, counts)
     elif known.kind in RANKED:
-        value = ranked(known, sample, counts[None])[0]
+        value = float(ranked(known, sample, counts[None])[0])
     else:
-        errors = squared_errors(sample)
-        mean = np.average(errors, weights=counts)
-        spread = np.average((sample.truth - np.average(sample.truth, weights=counts)) ** 2, weights=counts)
-        value = np.sqrt(mean) if known.kind == "rmse" else (1 - mean / spread if spread > 0 else np.nan)
-    return float(value) if np.isfinite(value) else None
+        mean = float(np.average(squared_errors(sample), weights=counts))
+        value = math.sqrt(mean) if known.kind == "rmse" else 1 - mean / (_spread(sample, counts) or math.nan)
+    return value if math.isfinite(value) else None
+
+
+def _spread(sample: Sample, counts: Floats) -> float:
+    """The variance of the truth."""
+    centred = sample.truth - np.average(sample.truth, weights=counts)
+    return float(np.average(centred**2, weights=counts))
 
 
 def settle(known: Known, sample: Sample, reported: float | None) -> Known:
@@ -133,70 +138,83 @@ def agree(computed: float, reported: float) -> bool:
 
 def losses(known: Known, sample: Sample) -> Floats:
     """The loss of each row, (rows,), for metrics that are the mean of it."""
-    truth = sample.truth
-    if sample.task == "regression":
-        error = truth - sample.answers
-        if known.kind == "mse":
-            return np.square(error)
-        if known.kind == "pinball":
-            return np.maximum(known.quantile * error, (known.quantile - 1) * error)
-        size = np.abs(error)
-        return size / np.maximum(np.abs(truth), np.finfo(np.float64).eps) if known.kind == "mape" else size
-    if sample.probabilities.ndim == 2:
-        rows = np.arange(sample.rows)
-        if known.kind == "log_loss":
-            return -np.log(_clipped(sample.probabilities[rows, truth]))
-        own = sample.probabilities[rows, truth]
-        return np.square(sample.probabilities).sum(axis=1) - np.square(own) + np.square(1 - own)
-    positive = truth == sample.positive
+    return _errors(known, sample) if sample.task == "regression" else _class_losses(known, sample)
+
+
+def _errors(known: Known, sample: Sample) -> Floats:
+    error: Floats = sample.truth - sample.answers
+    if known.kind == "mse":
+        error = np.square(error)
+    elif known.kind == "pinball":
+        error = np.maximum(known.quantile * error, (known.quantile - 1) * error)
+    else:
+        error = np.abs(error)
+        if known.kind == "mape":
+            error /= np.maximum(np.abs(sample.truth), np.finfo(np.float64).eps)
+    return error
+
+
+def _class_losses(known: Known, sample: Sample) -> Floats:
+    score, several = sample.probabilities, sample.probabilities.ndim == 2
+    own: Floats  # the probability given to what is true
+    if several:
+        own = score[np.arange(sample.rows), sample.truth]
+    else:
+        own = np.where(sample.truth == sample.positive, score, 1 - score)
     if known.kind == "log_loss":
-        return -np.log(_clipped(np.where(positive, sample.probabilities, 1 - sample.probabilities)))
-    return np.square(sample.probabilities - positive)
-
-
-def _clipped(probability: Floats) -> Floats:
-    """Away from 0 and 1 by the machine epsilon, as scikit-learn does."""
-    epsilon = np.finfo(np.float64).eps
-    return np.clip(probability, epsilon, 1 - epsilon)
+        # Away from 0 and 1 by the machine epsilon, as scikit-learn does.
+        epsilon = np.finfo(np.float64).eps
+        own = -np.log(np.clip(own, epsilon, 1 - epsilon))
+        return own
+    missed: Floats = np.square(1 - own)
+    if several:
+        missed += np.square(score).sum(axis=1) - np.square(own)
+    return missed
 
 
 def squared_errors(sample: Sample) -> Floats:
-    return np.square(sample.truth - sample.answers)
+    """The squared error of each row, (rows,)."""
+    errors: Floats = np.square(sample.truth - sample.answers)
+    return errors
 
 
-def _tallies(sample: Sample, counts: Floats) -> tuple[Floats, Floats, Floats, Bools]:
-    right = sample.truth == sample.answers
-    size = sample.classes
-    in_use = (np.bincount(sample.truth, minlength=size) + np.bincount(sample.answers, minlength=size)) > 0
-    keep = _kept(in_use, sample.positive)
-    return (
-        np.bincount(sample.truth[right], counts[right], minlength=size)[keep],
-        np.bincount(sample.answers, counts, minlength=size)[keep],
-        np.bincount(sample.truth, counts, minlength=size)[keep],
-        np.flatnonzero(keep) == (-1 if sample.positive is None else sample.positive),
+def _counted(known: Known, sample: Sample, counts: Floats) -> float:
+    answers, size = sample.answers, sample.classes
+    right = sample.truth == answers
+    classes = classes_in_use(known, sample.truth, answers, sample.positive)
+    tallies: list[Floats] = [
+        np.bincount(codes, weights, minlength=size)[None, classes].astype(np.float64)
+        for codes, weights in (
+            (sample.truth[right], counts[right]),
+            (answers, counts),
+            (sample.truth, counts),
+        )
+    ]
+    return float(rates(known, tallies[0], tallies[1], tallies[2], classes == sample.positive)[0])
+
+
+def classes_in_use(known: Known, truth: Integers, answers: Integers, positive: int | None) -> Integers:
+    """The classes an average runs over: those true or answered, and the positive one where it is asked for."""
+    asked = [positive] if known.average == "binary" and positive is not None else []
+    classes: Integers = np.unique(np.concatenate((np.unique(truth), np.unique(answers), asked))).astype(
+        np.int64
     )
-
-
-def _kept(in_use: Bools, positive: int | None) -> Bools:
-    keep = in_use.copy()
-    if positive is not None:
-        keep[positive] = True
-    return keep
+    return classes
 
 
 def rates(known: Known, hits: Floats, predicted: Floats, actual: Floats, positive: Bools) -> Floats:
     """A metric of counts, (resamples,), from right answers, predictions and truths per class, (resamples, classes).
 
-    `positive` marks the positive class (first row of it is read). What divides by zero counts as 0, as in
+    `positive`, (classes,), marks the positive class. What divides by zero counts as 0, as in
     scikit-learn's `zero_division=0`; balanced accuracy leaves out classes without a row.
     """
     kind, average = known.kind, known.average
-    total = actual.sum(axis=1)
+    total: Floats = actual.sum(axis=1)
     if kind == "accuracy" or average == "micro":
         return _ratio(hits.sum(axis=1), total)
     if kind == "balanced_accuracy":
-        recall = np.where(actual > 0, _ratio(hits, actual), np.nan)
-        return np.nanmean(recall, axis=1)
+        occurring = actual > 0
+        return _ratio(_ratio(hits, actual).sum(axis=1), occurring.sum(axis=1).astype(np.float64))
     if kind == "precision":
         per_class = _ratio(hits, predicted)
     elif kind == "recall":
@@ -204,14 +222,16 @@ def rates(known: Known, hits: Floats, predicted: Floats, actual: Floats, positiv
     else:
         per_class = _ratio(2 * hits, predicted + actual)
     if average == "binary":
-        return per_class[:, np.atleast_2d(positive)[0]][:, 0]
+        return per_class[:, int(np.flatnonzero(positive)[0])]
     if average == "weighted":
         return _ratio((per_class * actual).sum(axis=1), total)
-    return per_class.mean(axis=1)
+    means: Floats = per_class.mean(axis=1)
+    return means
 
 
 def _ratio(over: Floats, under: Floats) -> Floats:
-    return np.divide(over, under, out=np.zeros(np.shape(over), dtype=np.float64), where=under > 0)
+    ratio: Floats = np.divide(over, under, out=np.zeros(np.shape(over), dtype=np.float64), where=under > 0)
+    return ratio
 
 
 def _ranked_classes(sample: Sample) -> list[int]:
@@ -238,8 +258,11 @@ def ranked(
     """ROC AUC or average precision, (resamples,), for `weights` (resamples, rows)."""
     found = rankings(sample) if ranked_rows is None else ranked_rows
     compute = ranks.roc_auc if known.kind == "roc_auc" else ranks.average_precision
-    areas = np.stack([compute(ranking, weights) for ranking in found])
-    if known.average != "weighted" or len(found) == 1:
-        return areas.mean(axis=0)
-    shares = np.stack([weights[:, sample.truth == number].sum(axis=1) for number in _ranked_classes(sample)])
-    return (areas * shares).sum(axis=0) / shares.sum(axis=0)
+    areas: Floats = np.stack([compute(ranking, weights) for ranking in found])
+    shares: Floats = np.ones((len(found), 1))
+    if known.average == "weighted":
+        shares = np.stack(
+            [weights[:, sample.truth == number].sum(axis=1) for number in _ranked_classes(sample)]
+        )
+    means: Floats = (areas * shares).sum(axis=0) / shares.sum(axis=0)
+    return means
