@@ -1,0 +1,161 @@
+"""The generated workflows under act (nektos/act): one run, what became of its jobs, and what it left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.tools.required import ROOT, need
+
+STAND_INS = Path(__file__).parent / "stand_ins"
+TIMEOUT_S = 900
+_USES = re.compile(r"uses:\s*(?P<action>[\w-]+/[\w-]+)(?:/[\w/-]+)?@(?P<commit>[0-9a-f]{40})")
+# What a machine says about how to reach the network and where things are kept; nothing else reaches a run.
+_KEPT = ("PATH", "LANG", "UV_CACHE_DIR", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_PYTHON_INSTALL_DIR", "XDG_CACHE_HOME")
+
+
+@dataclass(frozen=True)
+class ActRun:
+    """One finished run: job results by id, everything it printed, and the folder of its artifacts."""
+
+    results: Mapping[str, str]
+    log: str
+    artifacts: Path
+    summary: str
+
+    def artifact(self, name: str) -> Path:
+        """Folder of the artifact `name`; fails with the log when there is none."""
+        path = self.artifacts / name
+        assert path.is_dir(), f"no artifact {name}; results {self.results}\n{self.log[-6000:]}"
+        return path
+
+    def report(self) -> dict[str, Any]:
+        loaded: dict[str, Any] = json.loads((self.artifact("gitops-ml-report") / "report.json").read_text())
+        return loaded
+
+
+@dataclass(frozen=True)
+class Act:
+    """Runs workflows in a folder of its own; caches and artifacts are kept in `store`, as GitHub keeps them."""
+
+    folder: Path
+    store: Path
+    origin: Path
+
+    def run(
+        self,
+        checkout: Path,
+        workflow: str,
+        event: str,
+        payload: Mapping[str, Any],
+        run_number: int,
+        environ: Mapping[str, str] | None = None,
+    ) -> ActRun:
+        """Run `workflow` of `checkout` for one event; the run's id is its number."""
+        act = need("act")
+        home = self.folder / f"run-{run_number}-{event}"
+        config = home / ".config" / "act"
+        config.mkdir(parents=True)
+        # Without a file of its own act asks a question.
+        (config / "actrc").touch()
+        event_file = home / "event.json"
+        event_file.write_text(json.dumps(payload), encoding="utf-8")
+        given = {
+            "GITHUB_RUN_ID": str(run_number),
+            "GITHUB_RUN_NUMBER": str(run_number),
+            "GITHUB_RUN_ATTEMPT": "1",
+            "GITHUB_REPOSITORY": "octo/model",
+            "STAND_IN_ORIGIN": str(self.origin),
+            "STAND_IN_STORE": str(self.store),
+            **(environ or {}),
+        }
+        command = [
+            *(str(act), event, "--json", "--directory", str(checkout)),
+            *("--workflows", str(checkout / ".github" / "workflows" / workflow)),
+            *("--eventpath", str(event_file), "--platform", "ubuntu-24.04=-self-hosted"),
+            *("--no-skip-checkout", "--use-new-action-cache", "--no-cache-server", "--concurrent-jobs", "1"),
+            *("--action-cache-path", str(home / "actions"), "--secret", "GITHUB_TOKEN=token-of-the-run"),
+            *("--env-file", os.devnull, "--secret-file", os.devnull, "--var-file", os.devnull),
+        ]
+        for name, folder in stand_ins(checkout).items():
+            command += ["--local-repository", f"{name}={folder}"]
+        for name, value in given.items():
+            command += ["--env", f"{name}={value}"]
+        environment = machine_environment() | {
+            "HOME": str(home),
+            "XDG_CONFIG_HOME": str(home / ".config"),
+            "GIT_CONFIG_NOSYSTEM": "1",
+        }
+        done = subprocess.run(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=TIMEOUT_S,
+        )
+        results, log = read_log(done.stdout)
+        return ActRun(results, log, self.store / "artifacts" / str(run_number), "")
+
+
+def machine_environment() -> dict[str, str]:
+    """The part of this process' environment that a runner would have."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in _KEPT or name.upper().endswith(("_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "CA_BUNDLE"))
+    }
+    home = Path.home()
+    kept.setdefault("UV_CACHE_DIR", str(home / ".cache" / "uv"))
+    kept.setdefault("UV_PYTHON_INSTALL_DIR", str(home / ".local" / "share" / "uv" / "python"))
+    # The project's own tools must come from its own environment, not from ours.
+    ours = str(ROOT / ".venv" / "bin")
+    path = [entry for entry in kept["PATH"].split(os.pathsep) if entry != ours]
+    kept["PATH"] = os.pathsep.join([*path, ours])
+    return kept
+
+
+def stand_ins(checkout: Path) -> dict[str, Path]:
+    """`owner/name@commit` of every third-party action in use, with the folder that stands in for it.
+
+    Fails for an action without one, so that no run reaches for the network.
+    """
+    texts = [path.read_text(encoding="utf-8") for path in sorted((checkout / ".github").rglob("*.yml"))]
+    found = {}
+    for text in texts:
+        for match in _USES.finditer(text):
+            folder = STAND_INS / match["action"].split("/")[1]
+            assert folder.is_dir(), f"{match['action']} has no stand-in in {STAND_INS}"
+            found[f"{match['action']}@{match['commit']}"] = folder
+    return found
+
+
+def read_log(text: str) -> tuple[dict[str, str], str]:
+    """Results by job, and what was said, one line per line; act prints one JSON object per line."""
+    results: dict[str, str] = {}
+    said = []
+    for line in text.splitlines():
+        try:
+            value = json.loads(line)
+        except ValueError:
+            said.append(line)
+            continue
+        job = value.get("jobID", "")
+        if "jobResult" in value:
+            results[job] = value["jobResult"]
+        said.append(f"[{job}] {value.get('msg', '').rstrip()}")
+    return results, "\n".join(said)
+
+
+def jobs_of(workflow: Path) -> list[str]:
+    return list(yaml.safe_load(workflow.read_text(encoding="utf-8"))["jobs"])
