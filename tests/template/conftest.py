@@ -29,16 +29,15 @@ def environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         for name, value in os.environ.items()
         if name not in ("VIRTUAL_ENV", "MAKEFLAGS", "MAKELEVEL", "MFLAGS") and not name.startswith("GIT_")
     }
-    git_ca = {name: value for name, value in os.environ.items() if name == "GIT_SSL_CAINFO"}
-    # uv stands beside the Python that runs the tests, whether or not make put that folder on PATH.
-    path = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    # Only cookiecutter's and git's own files move; uv's cache stays, or every test would download anew.
-    return (
-        kept
-        | git_ca
-        | IDENTITY
-        | {"COOKIECUTTER_CONFIG": os.devnull, "GIT_CONFIG_GLOBAL": str(home / "gitconfig")}
-    )
+    certificates = {name: value for name, value in os.environ.items() if name == "GIT_SSL_CAINFO"}
+    own = {
+        # uv stands beside the Python that runs the tests, whether or not make put that folder on PATH.
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        # Only cookiecutter's and git's own files move; uv's cache stays, or every test would download anew.
+        "COOKIECUTTER_CONFIG": os.devnull,
+        "GIT_CONFIG_GLOBAL": str(home / "gitconfig"),
+    }
+    return kept | certificates | IDENTITY | own
 
 
 @pytest.fixture(scope="session")
