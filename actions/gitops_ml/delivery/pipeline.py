@@ -1,0 +1,147 @@
+"""`environments/pipeline.yaml`: the order of environments, and what a release has to show before each of them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from gitops_ml.delivery.timetable import Freeze, Window
+from gitops_ml.delivery.reading import read_typed, tupled
+from gitops_ml.delivery.typed import CheckName, EnvironmentName, Strict, fingerprint
+from gitops_ml.strict_yaml import Document, Place
+
+RESERVED = ("pipeline", "revoked")
+_DURATION = re.compile(r"([0-9]{1,5})(m|h|d)")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+def _duration(value: object) -> object:
+    """`45m`, `2h`, `7d` or 0."""
+    if value == 0 and not isinstance(value, bool):
+        return dt.timedelta()
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("must be a whole number of minutes, hours or days, such as 45m, 2h or 7d")
+    return dt.timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+Duration = Annotated[dt.timedelta, BeforeValidator(_duration)]
+
+
+class Step(Strict):
+    """One environment and the gates in front of it.
+
+    A step `follow`s main or takes what a merge promotes. `evidence` are the checks that a release must have passed in
+    every earlier environment; `soak` is how long it must have served there without a break.
+    """
+
+    name: EnvironmentName
+    follow: bool = False
+    evidence: Annotated[tuple[CheckName, ...], tupled, Field(max_length=20)] = ("version",)
+    max_age: Duration | None = None
+    soak: Duration = dt.timedelta()
+    windows: Annotated[tuple[Window, ...], tupled, Field(max_length=20)] = ()
+    freeze: Annotated[tuple[Freeze, ...], tupled, Field(max_length=50)] = ()
+    four_eyes: bool = False
+
+
+class Pipeline(Strict):
+    """The content of `pipeline.yaml`; `environments` are in order, the first one gets a release first."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    environments: Annotated[tuple[Step, ...], tupled, Field(min_length=1, max_length=20)]
+    # Whose evidence counts: workflow file and branch, as in GITHUB_WORKFLOW_REF without owner and repository.
+    trusted_workflows: Annotated[tuple[str, ...], tupled, Field(min_length=1, max_length=10)] = (
+        ".github/workflows/deliver.yml@refs/heads/main",
+    )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(step.name for step in self.environments)
+
+    def step(self, name: str) -> Step:
+        """The step called `name`; raises `KeyError`."""
+        for step in self.environments:
+            if step.name == name:
+                return step
+        raise KeyError(name)
+
+    def earlier(self, name: str) -> tuple[Step, ...]:
+        """The steps before `name`, in order."""
+        return self.environments[: self.names.index(name)]
+
+    def required(self, name: str) -> tuple[str, ...]:
+        """The checks that any later step asks of `name`, sorted; the last environment still proves its version."""
+        later = self.environments[self.names.index(name) + 1 :]
+        return tuple(sorted({"version"}.union(*(step.evidence for step in later))))
+
+    def own_proof(self, name: str) -> Step:
+        """What `name` has to show of itself at any time, so that no later step finds its evidence missing or too old."""
+        later = self.environments[self.names.index(name) + 1 :]
+        ages = [step.max_age for step in later if step.max_age is not None]
+        return Step(name=name, evidence=self.required(name), max_age=min(ages, default=None))
+
+    def policy(self, name: str) -> str:
+        """The hash of what `name` has to prove; evidence gathered under another policy does not count."""
+        return fingerprint({"environment": name, "checks": self.required(name)})
+
+
+def read_pipeline(document: Document) -> Pipeline:
+    """Check `document`; raises `UserError` that names file, line and key."""
+    found = read_typed(document, Pipeline)
+    for place, problem, fix in _impossible(found):
+        raise document.error(place, problem, fix)
+    return found
+
+
+def _impossible(pipeline: Pipeline) -> Iterator[tuple[Place, str, str]]:
+    """What no delivery could follow, as (place, problem, fix)."""
+    steps = pipeline.environments
+    for index, step in enumerate(steps):
+        place: Place = ("environments", index)
+        if step.name in RESERVED:
+            yield (*place, "name"), f"{step.name}.yaml is not an environment.", "Choose another name."
+        if step.name in pipeline.names[:index]:
+            yield (*place, "name"), f"{step.name} stands twice.", "An environment has one place in the order."
+        if index and step.follow and not steps[index - 1].follow:
+            before = steps[index - 1].name
+            yield (
+                (*place, "follow"),
+                f"{step.name} cannot follow main after {before}, which waits for a promotion.",
+                f"Move {step.name} before {before}, or take the line out.",
+            )
+        if index == 0:
+            for key in ("soak", "evidence", "max_age"):
+                if key in step.model_fields_set:
+                    fix = "Take the line out, or put the environment that proves releases before it."
+                    yield (*place, key), "nothing comes before the first environment that could show it.", fix
+        elif not step.evidence:
+            yield (
+                (*place, "evidence"),
+                "with no check at all, nothing has to be proven before this environment.",
+                "Name at least version.",
+            )
+        if step.four_eyes and step.follow:
+            yield (
+                (*place, "four_eyes"),
+                f"{step.name} follows main, so no pull request of its own is approved.",
+                "Ask for approvals on main.",
+            )
+        yield from _never_open(step, place)
+
+
+def _never_open(step: Step, place: Place) -> Iterator[tuple[Place, str, str]]:
+    for index, window in enumerate(step.windows):
+        if window.end <= window.start:
+            yield (
+                (*place, "windows", index, "to"),
+                f"{window.end:%H:%M} is not after {window.start:%H:%M}.",
+                "A window ends on the day it starts; write two windows to pass midnight.",
+            )
+    for index, freeze in enumerate(step.freeze):
+        if freeze.last < freeze.first:
+            yield (*place, "freeze", index, "to"), "the last day is before the first.", "Swap them."

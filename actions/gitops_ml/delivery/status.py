@@ -1,0 +1,133 @@
+"""The table of environments: what should run, what runs, since when, by whom, and what is wrong with it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Literal
+
+from gitops_ml.delivery.deployment import Deployment
+from gitops_ml.delivery.propose import Proposal, propose
+from gitops_ml.delivery.release import short
+from gitops_ml.delivery.world import Desired, World
+
+State = Literal["in sync", "behind", "deploying", "failed", "unhealthy", "drifted", "revoked", "empty"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One environment. `live` is what it said of itself last; None is shown as a dash."""
+
+    environment: str
+    state: State
+    wanted: str | None
+    live: str | None
+    commit: str | None
+    primary: tuple[str, float] | None
+    since: dt.datetime | None
+    by: str | None
+    pinned: bool
+
+
+def rows(world: World) -> list[Row]:
+    """One row per environment, in the order of the pipeline."""
+    return [_row(world, name) for name in world.pipeline.names]
+
+
+def pending(world: World) -> list[Proposal]:
+    """For each promoted environment what could be promoted to it, or why nothing."""
+    return [propose(world, step.name) for step in world.pipeline.environments if not step.follow]
+
+
+def _row(world: World, name: str) -> Row:
+    desired = world.desired[name]
+    live = world.facts.live(name)
+    manifest = world.manifest(live.release)
+    arrival = _arrival(world, name, live.release)
+    value = None
+    if manifest is not None and manifest.primary is not None and manifest.primary in manifest.metrics:
+        value = (manifest.primary, manifest.metrics[manifest.primary])
+    return Row(
+        environment=name,
+        state=_state(world, desired),
+        wanted=desired.release,
+        live=live.release,
+        commit=None if manifest is None else manifest.artifacts.commit,
+        primary=value,
+        since=None if arrival is None or arrival.outcome is None else arrival.outcome.at,
+        by=None if arrival is None else arrival.intent.by,
+        pinned=desired.pinned,
+    )
+
+
+def _arrival(world: World, name: str, release: str | None) -> Deployment | None:
+    """The deployment with which `release` began to serve without another one in between."""
+    arrival = None
+    for item in reversed(world.facts.history(name)):
+        if item.release == release and item.healthy:
+            arrival = item
+        elif item.release != release and item.healthy:
+            break
+    return arrival
+
+
+def _state(world: World, desired: Desired) -> State:
+    """The first thing that is wrong, the worst first; `in sync` only where the environment itself confirmed it."""
+    live = world.facts.live(desired.environment)
+    last = world.facts.history(desired.environment)[-1:]
+    manifest = world.manifest(desired.release)
+    if live.release is not None and world.revoked.reason(live.release) is not None:
+        return "revoked"
+    if last and last[0].outcome is None:
+        return "deploying"
+    if live.release is not None and not live.healthy:
+        return "unhealthy"
+    if live.release is None:
+        return "empty" if desired.release is None else "behind"
+    if live.release == desired.release:
+        same = manifest is not None and live.digest == manifest.artifacts.digest
+        return "in sync" if same else "drifted"
+    mine = [item for item in world.facts.history(desired.environment) if item.release == desired.release]
+    if mine and mine[-1].failed and mine[-1].intent.generation == desired.generation:
+        return "failed"
+    by_us = any(
+        item.healthy and item.release == live.release for item in world.facts.history(desired.environment)
+    )
+    return "behind" if by_us else "drifted"
+
+
+def table(world: World) -> str:
+    """The rows and what is pending, as text for a terminal; every value is of a checked type, so none can act."""
+    head = ("environment", "state", "release", "wanted", "commit", "metric", "since", "by")
+    lines = [head, *(_cells(row) for row in rows(world))]
+    widths = [max(len(line[index]) for line in lines) for index in range(len(head))]
+    text = [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
+    for proposal in pending(world):
+        text += [
+            "",
+            f"{proposal.environment}: {proposal.reason}" + (", ready to promote" if proposal.release else ""),
+        ]
+        text += [proposal.hint] if proposal.hint else []
+    if world.facts.unreadable:
+        names = sorted(world.facts.unreadable)
+        text += [
+            "",
+            f"{len(names)} records on deploy-state are unreadable and count as absent, first: {names[0]}",
+        ]
+    return "\n".join(text) + "\n"
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    return (
+        row.environment,
+        row.state,
+        "-" if row.live is None else short(row.live),
+        ("-" if row.wanted is None else short(row.wanted)) + (" (pinned)" if row.pinned else ""),
+        "-" if row.commit is None else row.commit[:7],
+        "-" if row.primary is None else f"{row.primary[0]} {row.primary[1]:.4g}",
+        "-" if row.since is None else f"{row.since.astimezone(dt.timezone.utc):%Y-%m-%d %H:%M}Z",
+        row.by or "-",
+    )
