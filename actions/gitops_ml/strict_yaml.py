@@ -57,6 +57,8 @@ def parse_yaml(text: str, path: Path) -> Document:
                 raise UserError(
                     f"{path}, line {line}: anchors and aliases are not read.", "Write the value out."
                 )
+            if getattr(event, "tag", None):
+                raise UserError(f"{path}, line {line}: tags are not read.", "Write the plain value.")
             depth += isinstance(event, yaml.CollectionStartEvent)
             depth -= isinstance(event, yaml.CollectionEndEvent)
             if depth > MAX_DEPTH:
@@ -111,8 +113,6 @@ def _scalar(node: yaml.Node, path: Path) -> Any:
     if getattr(node, "style", None) is not None:
         return text
     line = _line(node)
-    if not node.tag.startswith("tag:yaml.org,2002:"):
-        raise UserError(f"{path}, line {line}: tags such as {shown(node.tag)} are not read.")
     if text.lower() in _PLAIN:
         return _PLAIN[text.lower()]
     if _INTEGER.fullmatch(text):
