@@ -26,7 +26,7 @@ CLASSIFICATION = (
     "accuracy", "balanced_accuracy", "f1", "precision", "recall", "roc_auc", "average_precision", "log_loss", "brier",
 )  # fmt: skip
 REGRESSION = ("mae", "rmse", "r2", "pinball_0.9")
-POPULATION = 2_000_000
+POPULATION = 1_000_000
 METHODS = {"every row drawn": 10**12, "means drawn": 0}
 
 

@@ -165,7 +165,7 @@ def _score(side: Predictions, classes: tuple[str, ...], positive: int | None) ->
 def _positive(
     classes: tuple[str, ...], stated: str | None, head: Predictions, columns: dict[str, Labels]
 ) -> int | None:
-    """The positive of two classes: as stated, else the one that high scores answer with, else by name, else the last."""
+    """The positive of two classes: as stated, else the one high scores answer with, else by name, else the last."""
     if len(classes) != 2:
         return None
     if stated is not None and stated in classes:

@@ -74,10 +74,7 @@ def computable(known: Known, sample: Sample) -> bool:
     if sample.score is None:
         return False
     if kind in RANKED:
-        several = sample.score.ndim == 2
-        return not several or (
-            kind == "roc_auc" and sample.classes <= MAX_RANKED_CLASSES and known.average != "micro"
-        )
+        return known.average != "micro" and 0 < len(_ranked_classes(sample)) <= MAX_RANKED_CLASSES
     if kind in ("log_loss", "brier"):
         return bool(sample.score.min() >= 0 and sample.score.max() <= 1)
     return False
@@ -107,26 +104,26 @@ def _spread(sample: Sample, counts: Floats) -> float:
 
 
 def settle(known: Known, sample: Sample, reported: float | None) -> Known:
-    """`known` with its average decided: as named, else the first that gives the reported number, else the default.
+    """`known` with its average decided: as named, else the one that gives the reported number, else the default.
 
     The default is the positive class with two classes and the macro average with more.
     """
-    if (
-        sample.task != "classification"
-        or known.kind not in ("f1", "precision", "recall", "roc_auc")
-        or known.average
-    ):
+    if sample.task != "classification" or known.kind not in AVERAGED or known.average:
         return known
     if known.kind in RANKED:
         candidates = ["macro", "weighted"]
     else:
         candidates = [*(["binary"] if sample.positive is not None else []), "macro", "weighted", "micro"]
     choices = [replace(known, average=name) for name in candidates]
-    for choice in choices:
-        value = score(choice, sample)
-        if reported is not None and value is not None and agree(value, reported):
-            return choice
-    return choices[0]
+    if reported is None:
+        return choices[0]
+    values = [(choice, score(choice, sample)) for choice in choices]
+    near = [
+        (abs(value - reported), choice)
+        for choice, value in values
+        if value is not None and agree(value, reported)
+    ]
+    return min(near, key=lambda found: found[0])[1] if near else choices[0]
 
 
 def agree(computed: float, reported: float) -> bool:

@@ -62,7 +62,13 @@ def write_reports(
     folder.mkdir(parents=True, exist_ok=True)
     found = metrics if metrics is not None else metrics_of(columns or classification())
     (folder / "metrics.json").write_text(json.dumps(found))
-    identity = {"data_hash": "ab" * 32, "eval_hash": "cd" * 32, "seed": 1, "task": "classification", **(run or {})}
+    identity = {
+        "data_hash": "ab" * 32,
+        "eval_hash": "cd" * 32,
+        "seed": 1,
+        "task": "classification",
+        **(run or {}),
+    }
     (folder / "run.json").write_text(json.dumps(identity))
     if columns is not None and suffix == ".parquet":
         pq.write_table(pa.table(columns), folder / "predictions.parquet")
