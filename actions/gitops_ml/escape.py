@@ -16,7 +16,9 @@ WORD_JOINER = "\u2060"
 ELLIPSIS = "…"
 MAX_COMBINING = 2
 
-_PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 ,;'%(/=")
+# ASCII that could be a mark of Markdown or HTML: everything but letters, digits and spaces, and in prose a few more.
+_ANY_MARK = re.compile(r"[\x21-\x2f\x3a-\x40\x5b-\x60\x7b-\x7e]")
+_MARKS = re.compile(r"(?![,;'%(/=])" + _ANY_MARK.pattern)
 _WORD_AFTER = re.compile(r"(?<=:)(?=[A-Za-z0-9+_-])")
 _ISSUE = re.compile(r"\b(GH)(?=-\d)", re.IGNORECASE)
 
@@ -27,10 +29,17 @@ def visible(text: str, cap: int) -> str:
     White space becomes single spaces. Control, format (bidi among them), private and unassigned characters are shown
     by their number, and more than two combining marks in a row are dropped.
     """
+    # Twice the cap leaves room for white space that is folded; the rest is never looked at.
+    start = text[: 2 * cap + 2]
+    line = " ".join((start if start.isascii() and start.isprintable() else _spell_out(start)).split())
+    longer = len(line) > cap or len(text) > len(start)
+    return line[: cap - 1].rstrip() + ELLIPSIS if longer else line
+
+
+def _spell_out(text: str) -> str:
     shown: list[str] = []
     combining = 0
-    # Twice the cap leaves room for white space that is folded; the rest is never looked at.
-    for character in text[: 2 * cap + 2]:
+    for character in text:
         category = unicodedata.category(character)
         combining = combining + 1 if category in ("Mn", "Me") else 0
         if combining > MAX_COMBINING:
@@ -41,9 +50,7 @@ def visible(text: str, cap: int) -> str:
             shown.append(f"[U+{ord(character):04X}]")
         else:
             shown.append(character)
-    line = " ".join("".join(shown).split())
-    longer = len(line) > cap or len(text) > 2 * cap + 2
-    return line[: cap - 1].rstrip() + ELLIPSIS if longer else line
+    return "".join(shown)
 
 
 def _reference(character: str) -> str:
@@ -76,12 +83,7 @@ def prose(text: str, cap: int = 300) -> str:
     line = _WORD_AFTER.sub(WORD_JOINER, line)
     line = _ISSUE.sub(rf"\1{WORD_JOINER}", line)
     line = line.replace("@", "@" + WORD_JOINER).replace("#", "#" + WORD_JOINER)
-    return "".join(
-        character
-        if character in _PLAIN or not character.isascii() or _is_plain(line, index)
-        else _reference(character)
-        for index, character in enumerate(line)
-    )
+    return _MARKS.sub(lambda mark: mark[0] if _is_plain(line, mark.start()) else _reference(mark[0]), line)
 
 
 def code(text: str, cap: int = 80) -> str:

@@ -1,7 +1,7 @@
 """A GitHub for tests: the parts of its REST API that the actions use, on a port of the loopback interface.
 
 With a `Contract` every request and every answer is held against GitHub's own description; what breaks it is kept in
-`violations` and answered with 500. A second server on another address plays the storage that artifacts are
+`violations` and answered with 400. A second server on another address plays the storage that artifacts are
 redirected to.
 """
 
@@ -118,7 +118,7 @@ class Forge:
                     self.contract.check_response(method, path, answer.status, answer.headers, answer.body)
             except ContractError as error:
                 self.violations.append(str(error))
-                return Answer(500, {"message": f"violation: {error}"})
+                return Answer(400, {"message": f"violation: {error}"})
             for plan in [each for each in self._plans if each.after and self._fits(each, method, path)]:
                 self._spend(plan)
                 return plan.answer or answer
@@ -236,7 +236,7 @@ class Forge:
     def _edit(self, number: int, body: Any) -> Answer:
         found = [each for each in self.state.comments if each.id == number]
         if not found:
-            return Answer(404, dict(NOT_FOUND.body), raw=json.dumps(NOT_FOUND.body).encode())
+            return Answer(404, dict(NOT_FOUND.body))
         if len(body["body"]) > LONGEST_COMMENT:
             return too_long()
         found[0].body = body["body"]
@@ -299,10 +299,6 @@ def _serve(answer: Callable[[str, str, dict[str, str], bytes], Answer]) -> Threa
         def log_message(self, *arguments: object) -> None:
             """Keep the test's output clean."""
 
-    class Server(ThreadingHTTPServer):
-        # `localhost` may mean ::1 first; the storage must be found by either name.
-        daemon_threads = True
-
-    server = Server(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     return server
