@@ -1,1 +1,1 @@
-"""Delivery: releases, environments and what may move where. Decisions are pure; git sits in `git`, `state`, `checkout`."""
+"""Delivery: releases, environments and what may move where. Git only in `git`, `state` and `checkout`."""

@@ -1,4 +1,4 @@
-"""What a pull request does to `environments/`: one legal move, a change of policy, or something that nobody may merge."""
+"""What a pull request does to `environments/`: one legal move, a change of policy, or what nobody may merge."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from gitops_ml.delivery.release import Artifacts, release_id
 from gitops_ml.delivery.typed import EnvironmentName, ReleaseId, Strict
 from gitops_ml.strict_yaml import Document
 
-HEADER = "# Which release this environment runs. Written by `make promote` and `make rollback`; only a merge changes it.\n"
+HEADER = "# The release that this environment runs. `make promote` and `make rollback` write it, a merge applies it.\n"
 
 
 class Following(Strict):
@@ -51,7 +51,8 @@ def render(environment: str, artifacts: Artifacts | None) -> bytes:
 
 def read_environment(document: Document, step: Step) -> Following | Promoted:
     """Check the file of `step`; raises `UserError` that names file, line and key."""
-    found = read_typed(document, Following if step.follow else Promoted)
+    found: Following | Promoted
+    found = read_typed(document, Following) if step.follow else read_typed(document, Promoted)
     if found.environment != step.name:
         problem = f"this is the file of {step.name}, not of {found.environment}."
         raise document.error(("environment",), problem, f"Write: environment: {step.name}")

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from gitops_ml.delivery.timetable import Freeze, Window
 from gitops_ml.delivery.reading import read_typed, tupled
+from gitops_ml.delivery.timetable import Freeze, Window
 from gitops_ml.delivery.typed import CheckName, EnvironmentName, Strict, fingerprint
 from gitops_ml.strict_yaml import Document, Place
 
@@ -80,7 +80,7 @@ class Pipeline(Strict):
         return tuple(sorted({"version"}.union(*(step.evidence for step in later))))
 
     def own_proof(self, name: str) -> Step:
-        """What `name` has to show of itself at any time, so that no later step finds its evidence missing or too old."""
+        """What `name` has to show of itself at any time, so that no later step finds it missing or too old."""
         later = self.environments[self.names.index(name) + 1 :]
         ages = [step.max_age for step in later if step.max_age is not None]
         return Step(name=name, evidence=self.required(name), max_age=min(ages, default=None))
@@ -113,6 +113,12 @@ def _impossible(pipeline: Pipeline) -> Iterator[tuple[Place, str, str]]:
                 (*place, "follow"),
                 f"{step.name} cannot follow main after {before}, which waits for a promotion.",
                 f"Move {step.name} before {before}, or take the line out.",
+            )
+        if index == 0 and not step.follow:
+            yield (
+                (*place, "follow"),
+                f"{step.name} is first, so nothing before it could be promoted to it.",
+                "Write `follow: true`, or put an environment that follows main before it.",
             )
         if index == 0:
             for key in ("soak", "evidence", "max_age"):

@@ -1,4 +1,4 @@
-"""What one environment should do now. Asked anew at every event, so that lost, doubled and late events change nothing."""
+"""What one environment should do now. Asked anew at every event, so lost, doubled and late events change nothing."""
 
 from __future__ import annotations
 

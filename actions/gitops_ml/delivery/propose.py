@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from gitops_ml.delivery.check import Finding, not_revoked, proven, soaked, verdict
 from gitops_ml.delivery.release import Manifest, short
@@ -27,24 +28,21 @@ def propose(world: World, environment: str, asked: str | None = None) -> Proposa
     here = world.desired[environment].release
     if asked is not None:
         return _asked(world, environment, here, asked)
-    newest = max(world.sequence(here), *(world.sequence(name) for name in left(world, environment)), 0)
-    waiting = ""
-    for manifest in sorted(world.facts.releases.values(), key=lambda item: item.sequence, reverse=True):
-        if manifest.sequence <= newest:
-            break
-        findings = ready(world, environment, manifest)
-        outcome = verdict(findings)
-        if outcome == "passed":
-            reason = f"{short(manifest.release)} is proven in every environment before {environment}"
-            return Proposal(environment, manifest.release, reason, _starved(world, environment, manifest))
-        waiting = waiting or _first(findings, outcome)
     stays = f"{environment} stays at {short(here)}"
-    return Proposal(
-        environment,
-        None,
-        f"{stays}: {waiting}" if waiting else f"{stays}: nothing newer is built",
-        _starved(world, environment, None),
-    )
+    # Only what the environment before wants now: a release that main has taken back must not move on.
+    manifest = world.manifest(world.desired[world.pipeline.earlier(environment)[-1].name].release)
+    if manifest is None or manifest.sequence <= world.sequence(here):
+        return Proposal(environment, None, f"{stays}: nothing newer is there")
+    if manifest.sequence <= max((world.sequence(name) for name in left(world, environment)), default=0):
+        why = f"{short(manifest.release)} is not newer than what was rolled back; make promote asks for it"
+        return Proposal(environment, None, f"{stays}: {why}")
+    findings = ready(world, environment, manifest)
+    outcome = verdict(findings)
+    hint = _starved(world, environment, manifest.release)
+    if outcome != "passed":
+        return Proposal(environment, None, f"{stays}: {_first(findings, outcome)}", hint)
+    reason = f"{short(manifest.release)} is proven in every environment before {environment}"
+    return Proposal(environment, manifest.release, reason)
 
 
 def ready(world: World, environment: str, manifest: Manifest) -> list[Finding]:
@@ -59,7 +57,7 @@ def left(world: World, environment: str) -> frozenset[str]:
     """The releases that `environment` was moved away from to an older one, and that nobody asked for since."""
     history = world.desired[environment].history
     last: dict[str, bool] = {}
-    for release, after in zip(history, history[1:], strict=False):
+    for release, after in pairwise(history):
         if release is not None and release != after:
             last[release] = world.sequence(after) < world.sequence(release)
     return frozenset(name for name, was_left in last.items() if was_left and name != history[-1])
@@ -74,7 +72,7 @@ def _asked(world: World, environment: str, here: str | None, asked: str) -> Prop
     findings = ready(world, environment, manifest)
     outcome = verdict(findings)
     if outcome != "passed":
-        return Proposal(environment, None, _first(findings, outcome), _starved(world, environment, manifest))
+        return Proposal(environment, None, _first(findings, outcome), _starved(world, environment, asked))
     return Proposal(environment, asked, f"{short(asked)} was asked for")
 
 
@@ -82,16 +80,12 @@ def _first(findings: list[Finding], outcome: str) -> str:
     return next(finding.why for finding in findings if finding.outcome == outcome)
 
 
-def _starved(world: World, environment: str, manifest: Manifest | None) -> str:
+def _starved(world: World, environment: str, candidate: str) -> str:
     """A hint where frequent merges keep a soak from ever ending."""
-    earlier = world.pipeline.earlier(environment)
-    if not world.step(environment).soak or not earlier or not earlier[-1].follow:
+    before = world.pipeline.earlier(environment)[-1]
+    if not world.step(environment).soak or not before.follow or world.desired[before.name].pinned:
         return ""
-    desired = world.desired.get(earlier[-1].name)
-    if desired is None or desired.pinned:
-        return ""
-    candidate = desired.release if manifest is None else manifest.release
     return (
-        f"{earlier[-1].name} follows main, and every merge starts its soak anew. If merges are frequent, hold it: "
-        f"write `pin: {candidate or 'r-...'}` instead of `follow: main` in environments/{earlier[-1].name}.yaml."
+        f"{before.name} follows main, and every merge starts its soak anew. If merges are frequent, hold it: "
+        f"write `pin: {candidate}` instead of `follow: main` in environments/{before.name}.yaml."
     )

@@ -128,6 +128,6 @@ def _cells(row: Row) -> tuple[str, ...]:
         ("-" if row.wanted is None else short(row.wanted)) + (" (pinned)" if row.pinned else ""),
         "-" if row.commit is None else row.commit[:7],
         "-" if row.primary is None else f"{row.primary[0]} {row.primary[1]:.4g}",
-        "-" if row.since is None else f"{row.since.astimezone(dt.timezone.utc):%Y-%m-%d %H:%M}Z",
+        "-" if row.since is None else f"{row.since.astimezone(dt.UTC):%Y-%m-%d %H:%M}Z",
         row.by or "-",
     )

@@ -1,0 +1,128 @@
+"""`deploy-state`: an orphan branch to which many runs append at once; a file on it is never changed."""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gitops_ml.delivery.facts import Facts
+from gitops_ml.delivery.git import Git
+from gitops_ml.delivery.paths import noun
+from gitops_ml.delivery.records import load_facts
+from gitops_ml.errors import UserError
+
+BRANCH = "deploy-state"
+ATTEMPTS = 30
+LONGEST_PAUSE_S = 4.0
+# What git and GitHub say when somebody else was faster; anything else will not get better by trying again.
+RETRYABLE = (
+    "fetch first",
+    "non-fast-forward",
+    "cannot lock ref",
+    "failed to update ref",
+    "incorrect old value",
+    "reference already exists",
+    "remote ref updated since checkout",
+)
+_IDENTITY = {
+    "GIT_AUTHOR_NAME": "gitops-ml",
+    "GIT_AUTHOR_EMAIL": "gitops-ml@users.noreply.github.com",
+    "GIT_COMMITTER_NAME": "gitops-ml",
+    "GIT_COMMITTER_EMAIL": "gitops-ml@users.noreply.github.com",
+}
+Make = Callable[[Facts], Mapping[str, bytes]]
+
+
+@dataclass(frozen=True)
+class Appended:
+    """What one append did: the tip it left, the files it added, and how many pushes it took."""
+
+    tip: str
+    files: tuple[str, ...]
+    attempts: int
+
+
+@dataclass(frozen=True)
+class StateBranch:
+    """The branch on `remote`, written through any clone. `pause` takes seconds and is replaced in tests."""
+
+    git: Git
+    remote: str = "origin"
+    branch: str = BRANCH
+    pause: Callable[[float], None] = field(default=time.sleep, repr=False)
+
+    def append(self, make: Make, message: str) -> Appended:
+        """Add the files that `make` decides on, looking at the newest facts; returns when they are on the remote.
+
+        `make` is called again whenever somebody else was faster, so what it decides (the next attempt's number, that
+        a release exists already, that a run is stale) holds for the branch as it is when the files arrive. It adds
+        nothing by returning nothing, and refuses by raising. Raises `UserError` when a file exists with other
+        content, when the remote refuses for good, or after `ATTEMPTS` pushes.
+        """
+        said = ""
+        for attempt in range(1, ATTEMPTS + 1):
+            tip = self.fetch()
+            there = {} if tip is None else self.git.entries(tip)
+            wanted = dict(make(load_facts(self.git, tip)))
+            new = self._new(wanted, there)
+            if not new:
+                return Appended(tip or "", (), attempt)
+            commit = self._commit(tip, new, message)
+            pushed = self.git.try_("push", "--quiet", self.remote, f"{commit}:refs/heads/{self.branch}")
+            if pushed.code == 0:
+                return Appended(commit, tuple(sorted(new)), attempt)
+            said = pushed.problem
+            if not any(word in said for word in RETRYABLE):
+                break
+            # Full jitter: equal pauses would let the same writers collide again.
+            self.pause(random.uniform(0, min(LONGEST_PAUSE_S, 0.05 * 2**attempt)))  # noqa: S311
+        else:
+            said = f"others were faster {ATTEMPTS} times; {said}"
+        fix = "The token needs `contents: write`, and no ruleset may ask for pull requests on this branch."
+        raise UserError(f"{self.branch} on {self.remote} took no new record: {said}", fix)
+
+    def fetch(self) -> str | None:
+        """The tip of the branch on the remote, its objects at hand; None when the branch does not exist yet."""
+        listed = self.git.run("ls-remote", "--refs", self.remote, f"refs/heads/{self.branch}").text
+        if not listed:
+            return None
+        # Into a name of this process: writers that share a clone must not take each other's tip for their own.
+        mine = f"refs/gitops-ml/{self.branch}-{os.getpid()}-{secrets.token_hex(4)}"
+        try:
+            self.git.run("fetch", "--quiet", "--no-tags", self.remote, f"+refs/heads/{self.branch}:{mine}")
+            tip = self.git.resolve(mine)
+        finally:
+            self.git.try_("update-ref", "-d", mine)
+        return tip
+
+    def _new(self, wanted: Mapping[str, bytes], there: Mapping[str, str]) -> dict[str, str]:
+        """The files to add as path to object id, without those that are there already with the same content."""
+        new: dict[str, str] = {}
+        for path, content in wanted.items():
+            if noun(path) is None:
+                raise UserError(f"{path!r} is no place for a record on {self.branch}.")
+            identifier = self.git.run("hash-object", "-w", "--stdin", stdin=content).text
+            if path not in there:
+                new[path] = identifier
+            elif there[path].split()[1] != identifier:
+                raise UserError(
+                    f"{path} on {self.branch} exists with other content; records are never changed."
+                )
+        return new
+
+    def _commit(self, tip: str | None, new: Mapping[str, str], message: str) -> str:
+        """A commit on `tip` with the files `new`, made through an index of its own."""
+        with tempfile.TemporaryDirectory(prefix="gitops-ml-") as folder:
+            environ = {"GIT_INDEX_FILE": str(Path(folder) / "index"), **_IDENTITY}
+            self.git.run("read-tree", *([tip] if tip else ["--empty"]), environ=environ)
+            lines = "".join(f"100644 {identifier}\t{path}\n" for path, identifier in new.items())
+            self.git.run("update-index", "--index-info", stdin=lines.encode(), environ=environ)
+            tree = self.git.run("write-tree", environ=environ).text
+            parent = ["-p", tip] if tip else []
+            return self.git.run("commit-tree", tree, *parent, "-m", message, environ=environ).text
