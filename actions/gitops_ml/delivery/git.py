@@ -12,16 +12,8 @@ from gitops_ml.errors import UserError
 
 TIMEOUT_S = 300
 # A checkout's configuration may name programs; none of these reads should start one.
-_SAFE = (
-    "-c",
-    "core.quotePath=false",
-    "-c",
-    "core.fsmonitor=false",
-    "-c",
-    "core.hooksPath=/dev/null",
-    "-c",
-    "gc.auto=0",
-)
+_SETTINGS = ("core.quotePath=false", "core.fsmonitor=false", "core.hooksPath=/dev/null", "gc.auto=0")
+_SAFE = tuple(word for setting in _SETTINGS for word in ("-c", setting))
 
 
 @dataclass(frozen=True)

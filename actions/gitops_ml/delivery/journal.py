@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gitops_ml.delivery.deployment import Intent, Kind, Live, Observation, Outcome
 from gitops_ml.delivery.facts import Facts
@@ -17,14 +17,14 @@ from gitops_ml.errors import UserError
 class Author:
     """Who is behind a deployment: the run, and the people of the merged pull request."""
 
-    run: Run = Run()
+    run: Run = field(default_factory=Run)
     by: str | None = None
     pull_request: int | None = None
     approvers: tuple[str, ...] = ()
 
 
 def release_to_use(facts: Facts, built: Manifest) -> Manifest:
-    """`built`, or the release that is recorded for its build key already: of two builds at once the first one counts."""
+    """`built`, or the release that is recorded for its build key already: of two builds at once the first counts."""
     return facts.of_build(built.artifacts.build_key) or built
 
 

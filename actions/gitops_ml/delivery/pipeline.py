@@ -100,44 +100,40 @@ def read_pipeline(document: Document) -> Pipeline:
 
 def _impossible(pipeline: Pipeline) -> Iterator[tuple[Place, str, str]]:
     """What no delivery could follow, as (place, problem, fix)."""
-    steps = pipeline.environments
-    for index, step in enumerate(steps):
+    for index, step in enumerate(pipeline.environments):
         place: Place = ("environments", index)
         if step.name in RESERVED:
             yield (*place, "name"), f"{step.name}.yaml is not an environment.", "Choose another name."
         if step.name in pipeline.names[:index]:
             yield (*place, "name"), f"{step.name} stands twice.", "An environment has one place in the order."
-        if index and step.follow and not steps[index - 1].follow:
-            before = steps[index - 1].name
-            yield (
-                (*place, "follow"),
-                f"{step.name} cannot follow main after {before}, which waits for a promotion.",
-                f"Move {step.name} before {before}, or take the line out.",
-            )
-        if index == 0 and not step.follow:
-            yield (
-                (*place, "follow"),
-                f"{step.name} is first, so nothing before it could be promoted to it.",
-                "Write `follow: true`, or put an environment that follows main before it.",
-            )
         if index == 0:
-            for key in ("soak", "evidence", "max_age"):
-                if key in step.model_fields_set:
-                    fix = "Take the line out, or put the environment that proves releases before it."
-                    yield (*place, key), "nothing comes before the first environment that could show it.", fix
-        elif not step.evidence:
-            yield (
-                (*place, "evidence"),
-                "with no check at all, nothing has to be proven before this environment.",
-                "Name at least version.",
-            )
+            yield from _first(step, place)
+        else:
+            yield from _later(step, pipeline.environments[index - 1], place)
         if step.four_eyes and step.follow:
-            yield (
-                (*place, "four_eyes"),
-                f"{step.name} follows main, so no pull request of its own is approved.",
-                "Ask for approvals on main.",
-            )
+            problem = f"{step.name} follows main, so no pull request of its own is approved."
+            yield (*place, "four_eyes"), problem, "Ask for approvals on main."
         yield from _never_open(step, place)
+
+
+def _first(step: Step, place: Place) -> Iterator[tuple[Place, str, str]]:
+    if not step.follow:
+        problem = f"{step.name} is first, so nothing before it could be promoted to it."
+        fix = "Write `follow: true`, or put an environment that follows main before it."
+        yield (*place, "follow"), problem, fix
+    for key in ("soak", "evidence", "max_age"):
+        if key in step.model_fields_set:
+            fix = "Take the line out, or put the environment that proves releases before it."
+            yield (*place, key), "nothing comes before the first environment that could show it.", fix
+
+
+def _later(step: Step, before: Step, place: Place) -> Iterator[tuple[Place, str, str]]:
+    if step.follow and not before.follow:
+        problem = f"{step.name} cannot follow main after {before.name}, which waits for a promotion."
+        yield (*place, "follow"), problem, f"Move {step.name} before {before.name}, or take the line out."
+    if not step.evidence:
+        problem = "with no check at all, nothing has to be proven before this environment."
+        yield (*place, "evidence"), problem, "Name at least version."
 
 
 def _never_open(step: Step, place: Place) -> Iterator[tuple[Place, str, str]]:
