@@ -19,7 +19,15 @@ STAND_INS = Path(__file__).parent / "stand_ins"
 TIMEOUT_S = 900
 _USES = re.compile(r"uses:\s*(?P<action>[\w-]+/[\w-]+)(?:/[\w/-]+)?@(?P<commit>[0-9a-f]{40})")
 # What a machine says about how to reach the network and where things are kept; nothing else reaches a run.
-_KEPT = ("PATH", "LANG", "UV_CACHE_DIR", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_PYTHON_INSTALL_DIR", "XDG_CACHE_HOME")
+_KEPT = (
+    "PATH",
+    "LANG",
+    "UV_CACHE_DIR",
+    "UV_DEFAULT_INDEX",
+    "UV_INDEX_URL",
+    "UV_PYTHON_INSTALL_DIR",
+    "XDG_CACHE_HOME",
+)
 
 
 @dataclass(frozen=True)
@@ -29,7 +37,6 @@ class ActRun:
     results: Mapping[str, str]
     log: str
     artifacts: Path
-    summary: str
 
     def artifact(self, name: str) -> Path:
         """Folder of the artifact `name`; fails with the log when there is none."""
@@ -49,6 +56,7 @@ class Act:
     folder: Path
     store: Path
     origin: Path
+    environment: Path  # of the project's packages, shared by all jobs
 
     def run(
         self,
@@ -75,6 +83,7 @@ class Act:
             "GITHUB_REPOSITORY": "octo/model",
             "STAND_IN_ORIGIN": str(self.origin),
             "STAND_IN_STORE": str(self.store),
+            "STAND_IN_VENV": str(self.environment),
             **(environ or {}),
         }
         command = [
@@ -105,7 +114,8 @@ class Act:
             timeout=TIMEOUT_S,
         )
         results, log = read_log(done.stdout)
-        return ActRun(results, log, self.store / "artifacts" / str(run_number), "")
+        (home / "log.txt").write_text(log, encoding="utf-8")
+        return ActRun(results, log, self.store / "artifacts" / str(run_number))
 
 
 def machine_environment() -> dict[str, str]:

@@ -1,0 +1,63 @@
+"""One generated project on one forge, shared by all scenarios of a worker; pull requests do not disturb each other."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.act import Act, machine_environment
+from tests.e2e.loop import IDENTITY, Loop
+from tests.fakes.contract import Contract
+from tests.fakes.forge import Forge
+from tests.fakes.git_remote import GitRemote
+from tests.tools.required import need
+from tools.template_files import copy_template, render
+
+# The scenarios start from a model that is easy to make better or worse.
+STRENGTH = "C: 0.5"
+WEAK = "C: 0.002"
+
+
+@pytest.fixture(scope="session")
+def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
+    """A project with small tests of its own, trained by its own commands, with `main` on a protected branch."""
+    need("act")
+    description = need("openapi")
+    root = tmp_path_factory.mktemp("e2e")
+    environ = machine_environment() | IDENTITY | {"HOME": str(root), "COOKIECUTTER_CONFIG": "/dev/null"}
+    project, printed = render(
+        copy_template(root / "template"), root / "out", {"project_slug": "model"}, environ=environ
+    )
+    assert (project / "uv.lock").is_file(), printed
+    slim(project)
+    origin = GitRemote.create(root / "origin.git")
+    # GitHub lets a run fetch any commit by its hash.
+    subprocess.run(["git", "config", "uploadpack.allowAnySHA1InWant", "true"], cwd=origin.path, check=True)
+    environment = root / "venv"
+    subprocess.run(
+        ["uv", "sync", "--quiet", "--locked", "--all-groups"],
+        cwd=project,
+        env=environ | {"UV_PROJECT_ENVIRONMENT": str(environment)},
+        check=True,
+    )
+    with Forge(contract=Contract.load(description)) as forge:
+        act = Act(root / "act", root / "store", origin.path, environment)
+        made = Loop(project, origin.path, act, forge, main="")
+        made.edit("params.yaml", STRENGTH, WEAK)
+        made.main = made.commit("Start from a weak model")
+        origin.merge(project, made.main)
+        yield made
+
+
+def slim(project: Path) -> None:
+    """One quick test per suite: the project's own are run by tests/template; here the workflows are what is tested."""
+    for suite in ("unit", "data", "model"):
+        folder = project / "tests" / suite
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        test = f'"""A test for {suite}."""\n\n\ndef test_{suite}() -> None:\n    assert True\n'
+        (folder / f"test_{suite}.py").write_text(test, encoding="utf-8")

@@ -1,0 +1,144 @@
+"""A repository on a forge, and what people do with it: branches, pull requests, pushes, and the runs that follow."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import subprocess
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.act import Act, ActRun, machine_environment
+from tests.fakes.forge import Forge
+from tests.fakes.state import Pull, Run
+
+REPOSITORY = "octo/model"
+FORK = "stranger/model"
+IDENTITY = {
+    name: value
+    for who in ("AUTHOR", "COMMITTER")
+    for name, value in ((f"GIT_{who}_NAME", "Ada"), (f"GIT_{who}_EMAIL", "ada@localhost"))
+}
+
+
+@dataclass
+class Loop:
+    """One repository; `checkout` is a person's clone of it, `main` the commit that pull requests go to."""
+
+    checkout: Path
+    origin: Path
+    act: Act
+    forge: Forge
+    main: str
+    _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+    def git(self, *words: str) -> str:
+        """Run git in the checkout; returns what it printed."""
+        done = subprocess.run(
+            ["git", *words],
+            cwd=self.checkout,
+            env=machine_environment() | IDENTITY | {"GIT_CONFIG_GLOBAL": "/dev/null", "FORGE_MERGES": "1"},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, f"git {words}: {done.stderr}"
+        return done.stdout.strip()
+
+    def start(self, commit: str) -> None:
+        """Check out `commit`, without what an earlier scenario left behind."""
+        self.git("checkout", "--quiet", "--force", "--detach", commit)
+        self.git("clean", "--quiet", "-ffdx")
+
+    def edit(self, name: str, before: str, after: str) -> None:
+        """Replace the one place in file `name` that reads `before`."""
+        path = self.checkout / name
+        text = path.read_text(encoding="utf-8")
+        assert text.count(before) == 1, f"{name} holds {before!r} {text.count(before)} times"
+        path.write_text(text.replace(before, after), encoding="utf-8")
+
+    def commit(self, message: str) -> str:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", message)
+        return self.git("rev-parse", "HEAD")
+
+    def open(self, branch: str, *, title: str = "Change the model", repository: str = REPOSITORY) -> Pull:
+        """Push HEAD as `branch` and open a pull request; a fork's commits lie under refs/pull, as on GitHub."""
+        number = next(self._numbers)
+        pull = Pull(number, repository, branch, self.git("rev-parse", "HEAD"), title=title)
+        self.forge.state.pulls.append(pull)
+        self._publish(pull)
+        return pull
+
+    def push(self, pull: Pull) -> None:
+        """Push HEAD to the branch of `pull`."""
+        pull.sha = self.git("rev-parse", "HEAD")
+        self._publish(pull)
+
+    def _publish(self, pull: Pull) -> None:
+        self.git("push", "--quiet", "--force", str(self.origin), f"HEAD:refs/pull/{pull.number}/head")
+        if pull.head_repo == REPOSITORY:
+            self.git("push", "--quiet", "--force", str(self.origin), f"HEAD:refs/heads/{pull.ref}")
+
+    def train(self, pull: Pull, base: str | None = None) -> tuple[ActRun, Run]:
+        """Run pull-request.yml for what `pull` is now; what it leaves behind is then on the forge."""
+        run_id = 1000 + len(self.forge.state.runs)
+        shown = pull.shown()
+        shown["head"]["repo"]["fork"] = pull.head_repo != REPOSITORY
+        shown["base"] = {"ref": "main", "sha": base or self.main, "repo": _repository()}
+        payload = {
+            "action": "synchronize",
+            "number": pull.number,
+            "repository": _repository(),
+            "pull_request": shown,
+        }
+        self.start(pull.sha)
+        done = self.act.run(self.checkout, "pull-request.yml", "pull_request", payload, run_id)
+        conclusion = "success" if set(done.results.values()) <= {"success", "skipped"} else "failure"
+        run = Run(run_id, run_id, pull.head_repo, pull.ref, pull.sha, conclusion=conclusion)
+        run.jobs = [(name, result) for name, result in done.results.items()]
+        self.forge.state.runs.append(run)
+        if (done.artifacts / "gitops-ml-report").is_dir():
+            self.forge.state.artifact(run, zipped(done.artifacts / "gitops-ml-report"))
+        return done, run
+
+    def comment(self, run: Run) -> ActRun:
+        """Run comment.yml of `main` for a run that has ended."""
+        payload: dict[str, Any] = run.payload(REPOSITORY)
+        payload["repository"] = _repository()
+        self.start(self.main)
+        done = self.act.run(
+            self.checkout,
+            "comment.yml",
+            "workflow_run",
+            payload,
+            run.id,
+            {"GITHUB_API_URL": self.forge.api_url, "GITHUB_SERVER_URL": "https://github.com"},
+        )
+        assert self.forge.violations == []
+        return done
+
+    def comments(self, pull: Pull) -> list[str]:
+        """Texts of the comments of `pull`."""
+        return [each.body for each in self.forge.state.comments if each.pull == pull.number]
+
+
+def _repository() -> dict[str, Any]:
+    owner, name = REPOSITORY.split("/")
+    return {"full_name": REPOSITORY, "name": name, "owner": {"login": owner}, "default_branch": "main"}
+
+
+def zipped(folder: Path) -> bytes:
+    """The folder's files as a zip, as the forge hands out an artifact."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                archive.write(path, path.relative_to(folder))
+    return buffer.getvalue()
+
+
+def green(results: Mapping[str, str]) -> bool:
+    return results.get("gate") == "success"

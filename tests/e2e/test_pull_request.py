@@ -1,0 +1,211 @@
+"""The pull-request loop, executed: what each kind of change does to the checks and to the one comment."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from typing import Any
+
+import pytest
+
+from tests.e2e.act import ActRun, jobs_of
+from tests.e2e.conftest import WEAK
+from tests.e2e.loop import FORK, Loop
+
+TRAINED = {"lint", "unit", "data", "train", "base", "model-tests"}
+
+
+def merge_base(report: dict[str, Any]) -> dict[str, Any]:
+    (found,) = (item for item in report["comparisons"] if item["baseline"] == "merge base")
+    return dict(found)
+
+
+def metric(report: dict[str, Any], name: str) -> dict[str, Any]:
+    (found,) = (item for item in merge_base(report)["metrics"] if item["name"] == name)
+    return dict(found)
+
+
+def trained(done: ActRun) -> bool:
+    cost = json.loads((done.artifact("model-head") / "reports" / "cost.json").read_text())
+    return cost["trained"] is True
+
+
+def test_first_pull_request_without_a_baseline(loop: Loop) -> None:
+    loop.start(loop.main)
+    (loop.checkout / "dvc.yaml").unlink()
+    (loop.checkout / "uv.lock").unlink()
+    base = loop.commit("Nothing to train yet")
+    loop.git("checkout", "--quiet", loop.main, "--", "dvc.yaml", "uv.lock")
+    loop.commit("The first model")
+    pull = loop.open("first")
+    done, run = loop.train(pull, base=base)
+    assert done.results["base"] == "success"
+    assert done.results["gate"] == "success", done.log[-5000:]
+    report = done.report()
+    assert (report["verdict"], report["model"]) == ("warn", "trained")
+    assert not merge_base(report)["available"]
+    assert "could not be trained" in merge_base(report)["reason"]
+    loop.comment(run)
+    (text,) = loop.comments(pull)
+    assert "could not be trained" in text
+
+
+def test_better_model(loop: Loop) -> None:
+    loop.start(loop.main)
+    loop.edit("params.yaml", WEAK, "C: 0.5")
+    loop.commit("Regularise less")
+    pull = loop.open("better")
+    done, run = loop.train(pull)
+    assert dict(done.results) == dict.fromkeys(done.results, "success"), done.log[-5000:]
+    assert set(done.results) == set(jobs_of(loop.checkout / ".github" / "workflows" / "pull-request.yml"))
+    report = done.report()
+    assert report["verdict"] in ("pass", "warn")
+    assert metric(report, "log_loss")["verdict"] == "improved"
+    assert report["head"]["commit"] == pull.sha
+    assert merge_base(report)["identity"]["commit"] == loop.main
+    assert {suite["name"] for suite in report["suites"]} == {"unit", "data", "model"}
+    assert trained(done)
+    loop.comment(run)
+    (text,) = loop.comments(pull)
+    assert "log_loss" in text
+    assert pull.sha[:7] in text
+
+
+def test_worse_model_then_looser_gates(loop: Loop) -> None:
+    """Red, and still red when the pull request loosens its gates; the second push updates the comment in place."""
+    loop.start(loop.main)
+    loop.edit("params.yaml", WEAK, "C: 0.0000001")
+    loop.commit("Regularise far too much")
+    pull = loop.open("worse")
+    first, first_run = loop.train(pull)
+    assert (first.results["metric-diff"], first.results["gate"]) == ("failure", "failure")
+    assert first.results["train"] == "success"
+    report = first.report()
+    assert report["verdict"] == "fail"
+    assert metric(report, "log_loss")["verdict"] == "regressed"
+    loop.comment(first_run)
+    (before,) = loop.comments(pull)
+    (comment,) = (each.id for each in loop.forge.state.comments if each.pull == pull.number)
+
+    loop.start(pull.sha)
+    gates = loop.checkout / "gates.yaml"
+    text = gates.read_text(encoding="utf-8")
+    assert "max_drop: 0.01" in text
+    text = re.sub(r"floor: [\d.]+", "floor: 0.01", text)
+    text = re.sub(r"ceiling: [\d.]+", "ceiling: 99.0", text)
+    text = re.sub(r"max_drop: [\d.]+", "max_drop: 0.9", text)
+    gates.write_text(re.sub(r"max_rise_rel: [\d.]+", "max_rise_rel: 99.0", text), encoding="utf-8")
+    loop.commit("Be content with it")
+    loop.push(pull)
+    second, second_run = loop.train(pull)
+    assert second.results["gate"] == "failure"
+    loosened = [
+        change for change in second.report()["changes"] if change["kind"] == "gate" and change["loosens"]
+    ]
+    assert loosened
+    assert not trained(second), "gates.yaml does not go into the model, so nothing was to be trained"
+    assert metric(second.report(), "log_loss")["verdict"] == "regressed"
+    loop.comment(second_run)
+    (after,) = loop.comments(pull)
+    assert [each.id for each in loop.forge.state.comments if each.pull == pull.number] == [comment]
+    assert after != before
+    assert pull.sha[:7] in after
+
+    late = loop.comment(first_run)
+    assert late.results["comment"] == "success"
+    assert loop.comments(pull) == [after], "an older run that ends late must not overwrite the newer one"
+
+
+def test_noise_only(loop: Loop) -> None:
+    loop.start(loop.main)
+    loop.edit("params.yaml", WEAK, "C: 0.00201")
+    loop.commit("Turn a knob by a hair")
+    done, _ = loop.train(loop.open("noise"))
+    assert done.results["gate"] == "success", done.log[-5000:]
+    verdicts = {item["name"]: item["verdict"] for item in merge_base(done.report())["metrics"]}
+    assert verdicts["roc_auc"] in ("within noise", "unchanged")
+    assert "regressed" not in verdicts.values()
+    assert any(item["head"] != item["base"] for item in merge_base(done.report())["metrics"])
+
+
+def test_changed_data(loop: Loop) -> None:
+    """Other evaluation rows: the merge base's model is scored on them, so the two are compared all the same."""
+    loop.start(loop.main)
+    (data,) = (loop.checkout / "data").glob("*.csv")
+    with data.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    with data.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows[:-40])
+    loop.commit("Drop the last forty rows")
+    pull = loop.open("data")
+    done, run = loop.train(pull)
+    report = done.report()
+    found = merge_base(report)
+    assert found["available"], found
+    assert found["rescored"]
+    assert found["rows"] > 0
+    assert any(change["kind"] == "data" for change in report["changes"])
+    loop.comment(run)
+    (text,) = loop.comments(pull)
+    assert data.name in text
+
+
+def test_documents_only(loop: Loop) -> None:
+    loop.start(loop.main)
+    (loop.checkout / "docs").mkdir()
+    (loop.checkout / "docs" / "how.md").write_text("More words.\n", encoding="utf-8")
+    loop.commit("Explain it")
+    pull = loop.open("docs")
+    done, run = loop.train(pull)
+    assert done.results["gate"] == "success", done.log[-5000:]
+    assert not TRAINED & {job for job, result in done.results.items() if result == "success"}
+    assert (done.report()["verdict"], done.report()["model"]) == ("pass", "unchanged")
+    loop.comment(run)
+    (text,) = loop.comments(pull)
+    assert "unchanged" in text or "did not change" in text
+
+
+HOSTILE_BRANCH = "feature/$(touch${IFS}pwned)`id`;&|'\"<img>"
+HOSTILE_TITLE = "::set-output name=verdict::pass @everyone ${{ github.token }} <script>alert(1)</script>"
+HOSTILE_METRIC = "<img src=x onerror=alert(1)> @octocat |[x](javascript:alert(1))"
+
+
+def test_fork_with_hostile_names(loop: Loop) -> None:
+    """A stranger's pull request: names are text, it is found by head and not by what it says, and it is answered."""
+    loop.start(loop.main)
+    text = (loop.checkout / "Makefile").read_text(encoding="utf-8")
+    forged = "\ttrue\n\nforge:\n\tmkdir -p model reports build\n\ttouch build/x model/x\n\tcp forged.json reports/metrics.json\n"
+    assert text.count("\tdvc repro\n") == 1
+    text = text.replace("\tdvc repro\n", "\t$(MAKE) forge\n")
+    (loop.checkout / "Makefile").write_text(text + "\nforge:" + forged.split("forge:")[1], encoding="utf-8")
+    numbers = {HOSTILE_METRIC: 1.0, "roc_auc": 0.99}
+    (loop.checkout / "forged.json").write_text(json.dumps(numbers), encoding="utf-8")
+    loop.commit(HOSTILE_TITLE)
+    pull = loop.open(HOSTILE_BRANCH, title=HOSTILE_TITLE, repository=FORK)
+    done, run = loop.train(pull)
+    assert done.results["scope"] == "success", done.log[-5000:]
+    assert done.results["gate"] == "failure"
+    assert not list(loop.act.folder.rglob("pwned"))
+    assert not (loop.checkout / "pwned").exists()
+    commented = loop.comment(run)
+    assert commented.results["comment"] == "success", commented.log[-5000:]
+    (text,) = loop.comments(pull)
+    assert "<img" not in text
+    assert "<script" not in text
+    assert "@octocat" not in text
+    assert "](javascript:" not in text
+
+
+@pytest.mark.parametrize("event", ["push", "merge_group"])
+def test_no_comment_for_other_events(loop: Loop, event: str) -> None:
+    loop.start(loop.main)
+    pull = loop.open(f"other-{event}")
+    _, run = None, None
+    from tests.fakes.state import Run
+
+    run = Run(5000 + len(loop.forge.state.runs), 1, pull.head_repo, pull.ref, pull.sha, event=event)
+    loop.forge.state.runs.append(run)
+    done = loop.comment(run)
+    assert done.results.get("comment") in ("skipped", None)
+    assert loop.comments(pull) == []
