@@ -106,9 +106,10 @@ def code(text: str, cap: int = 80) -> str:
 
 def label(text: str, cap: int = 40) -> str:
     """`text` as the inside of a quoted Mermaid string: letters, digits and a few marks; the rest become spaces."""
-    line = visible(text, 2 * cap)
+    # Slices are often called `<30`; the wide signs look alike and are no marks.
+    line = visible(text, 2 * cap).replace("<", "\uff1c").replace(">", "\uff1e")
     kept = "".join(
-        character if character.isalnum() or character in " _.,()/+-=" else " " for character in line
+        character if character.isalnum() or character in " _.,()/+-=\uff1c\uff1e" else " " for character in line
     )
     kept = " ".join(kept.split())
     return kept[: cap - 1].rstrip() + ELLIPSIS if len(kept) > cap else kept or "-"

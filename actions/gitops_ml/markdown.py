@@ -20,6 +20,7 @@ from gitops_ml.runner import SUMMARY_LIMIT_BYTES
 COMMENT_LIMIT = 59_000
 # GitHub drops a summary over 1 MiB whole, and other steps of the job write into the same one.
 SUMMARY_LIMIT = SUMMARY_LIMIT_BYTES // 2
+_UNBROKEN = "\u00a0"
 _URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(?:/[A-Za-z0-9._~%-]+)*/?")
 
 
@@ -202,16 +203,21 @@ def _metrics(report: Report, detail: Detail) -> str:
 def _metric_row(report: Report, metric: Metric, second: Comparison | None) -> list[str]:
     better = {"higher": "↑", "lower": "↓", None: ""}[metric.direction]
     name = code(metric.name) + (" **primary**" if metric.name == report.primary else "")
-    row = [name, better, *wording.metric_values(metric), _verdict(metric)]
+    row = [name, better, *_numbers(metric), _verdict(metric)]
     if second is not None:
         other = next((each for each in second.metrics if each.name == metric.name), None)
         row += [wording.metric_values(other)[0], _verdict(other, with_change=True)] if other else ["-", "-"]
     return row
 
 
+def _numbers(metric: Metric) -> list[str]:
+    """Base, head, change and interval; no cell of numbers is broken into lines."""
+    return [cell.replace(" ", _UNBROKEN) for cell in wording.metric_values(metric)]
+
+
 def _verdict(metric: Metric, with_change: bool = False) -> str:
     change = f" {wording.delta(metric)}" if with_change and metric.delta else ""
-    return f"{wording.VERDICT_ICONS[metric.verdict]} {metric.verdict}{change}"
+    return f"{wording.VERDICT_ICONS[metric.verdict]} {metric.verdict}{change}".replace(" ", _UNBROKEN)
 
 
 def _reasons(comparison: Comparison, detail: Detail) -> str:
@@ -281,7 +287,7 @@ def _slices(report: Report, detail: Detail) -> str:
         [
             f"{code(each.column)} = {code(each.value)}",
             f"{each.rows:,}",
-            *wording.metric_values(each.metric),
+            *_numbers(each.metric),
             _verdict(each.metric),
         ]
         for each in wording.sorted_slices(comparison.slices if comparison else ())

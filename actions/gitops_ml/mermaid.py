@@ -23,7 +23,8 @@ def charts(report: Report) -> str:
     shown = [chart for chart in drawn if chart]
     if not shown:
         return ""
-    return "\n\n".join(["Blue is head, orange is the merge base.", *shown])
+    legend = "Blue is head, orange is the merge base; look at the numbers on the axes, they need not start at zero."
+    return "\n\n".join([legend, *shown])
 
 
 def _curve(curve: Curve) -> str:

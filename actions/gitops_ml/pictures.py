@@ -43,7 +43,7 @@ def interval_bar(metric: Metric) -> str:
     reach = max(abs(low), abs(high), abs(metric.delta)) * 1.15
     if not 0 < reach < float("inf"):
         return ""
-    left, dot, right = (60 + 58 * value / reach for value in (low, metric.delta, high))
+    left, dot, right = (60 + 58 * (value / reach) for value in (low, metric.delta, high))
     kind = metric.verdict.replace(" ", "-")
     return (
         f'<svg class="bar {kind}" viewBox="0 0 120 16" width="120" height="16" role="img" '

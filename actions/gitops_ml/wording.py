@@ -78,7 +78,7 @@ def gate_phrase(gate: GateResult) -> str:
         return f"{gate.subject} is {plain(gate.actual)}, {gate.rule} {plain(gate.limit)}"
     if not gate.message:
         return f"{gate.subject} breaks {gate.rule}"
-    return gate.message if gate.subject in gate.message else f"{gate.subject}: {gate.message}"
+    return gate.message if gate.subject in gate.message else f"{gate.subject} – {gate.message}"
 
 
 def _primary_sentence(report: Report) -> str:

@@ -67,7 +67,7 @@ class _Reader(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         page = self.page
-        plain = data.replace("\u2060", "")
+        plain = data.replace("\u2060", "").replace("\u00a0", " ")
         page.text += plain
         if "h3" in self.open:
             page.heading += plain

@@ -74,7 +74,7 @@ def test_first_line_names_the_red_gate_even_when_the_primary_metric_improved() -
                 "verdict": "fail",
                 "gates": (GateResult(subject="f1", rule="max_drop", outcome="fail", message="fell"),),
             },
-            "❌ Fails: f1: fell",
+            "❌ Fails: f1 – fell",
         ),
     ],
     ids=str,
