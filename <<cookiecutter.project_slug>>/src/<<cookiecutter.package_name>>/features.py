@@ -30,7 +30,7 @@ class DateParts(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         for name in rows.columns:
             moment = pd.to_datetime(rows[name]).dt
             since = rows[name] - pd.Timestamp("2000-01-01")
-            parts += [since.dt.total_seconds() / 86400, moment.month, moment.weekday, moment.hour]
+            parts += [since.dt.total_seconds() / 86400, moment.month, moment.day_of_week, moment.hour]
         return np.column_stack([np.asarray(part, dtype=float) for part in parts])
 
 

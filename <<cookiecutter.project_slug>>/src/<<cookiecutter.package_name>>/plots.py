@@ -32,6 +32,7 @@ STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "text.color": INK,
+    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
     "xtick.color": INK,
     "ytick.color": INK,
     "legend.frameon": False,

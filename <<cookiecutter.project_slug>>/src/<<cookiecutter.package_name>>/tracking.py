@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 import pandas as pd
 
 from . import model_file
-from .contract import Contract
 from .errors import UserError
 from .params import Params
 
@@ -47,7 +46,7 @@ def check_reachable() -> None:
 
 
 def log(
-    params: Params, contract: Contract, model: Any, metrics: dict[str, float], record: dict[str, Any], example: pd.DataFrame
+    params: Params, model: Any, metrics: dict[str, float], record: dict[str, Any], example: pd.DataFrame
 ) -> str:
     """Log parameters, metrics, hashes and the model; return the id of the run."""
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -61,13 +60,13 @@ def log(
             logging.getLogger(name).setLevel(logging.ERROR)
         mlflow.set_tracking_uri(uri())
         try:
-            return _log(mlflow, params, contract, model, metrics, record, example)
+            return _log(mlflow, params, model, metrics, record, example)
         except mlflow.exceptions.MlflowException as error:
             raise UserError(_unreachable(str(error).splitlines()[0])) from None
 
 
 def _log(
-    mlflow: Any, params: Params, contract: Contract, model: Any, metrics: dict[str, float], record: dict[str, Any], example: pd.DataFrame
+    mlflow: Any, params: Params, model: Any, metrics: dict[str, float], record: dict[str, Any], example: pd.DataFrame
 ) -> str:
     mlflow.set_experiment(params.model.name)
     with mlflow.start_run() as run:
@@ -80,16 +79,10 @@ def _log(
             serialization_format="skops",
             skops_trusted_types=list(model_file.TRUSTED),
             pip_requirements=REQUIREMENTS,
-            signature=mlflow.models.infer_signature(example, _output(model, contract, example)),
-            input_example=None,
+            signature=mlflow.models.infer_signature(example, model.predict(example)),
+            input_example=example,
         )
         return str(run.info.run_id)
-
-
-def _output(model: Any, contract: Contract, example: pd.DataFrame) -> pd.DataFrame:
-    from .predictions import predict
-
-    return predict(model, contract, example)
 
 
 def _unreachable(reason: object) -> str:

@@ -23,7 +23,7 @@ def main() -> None:
         influence = importance.permutation(model, signed, rows, settings.model.seed)
     measured = metrics.of(predicted, signed) | {"fit_seconds": fit["fit_seconds"]}
     record = run_record.build(settings, signed, predicted, files.read_json(files.COLUMNS)["file"])
-    run_id = tracking.log(settings, signed, model, measured, record, signed.conform(rows.head(5)))
+    run_id = tracking.log(settings, model, measured, record, signed.conform(rows.head(5)))
     seconds = fit["train_seconds"] + time.perf_counter() - started
     record |= {"mlflow_run_id": run_id, "duration_s": round(seconds, 3)}
     write(predicted, measured)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from .. import contract, errors, files, params, split
 from ..columns import Column
-from ..table import TARGET
 
 
 def main() -> None:
@@ -15,8 +14,8 @@ def main() -> None:
     files.write_rows(files.TRAIN_ROWS, train)
     files.write_rows(files.TEST_ROWS, test)
     contract.save(files.SCHEMA, schema)
-    shares = "" if settings.task == "regression" else f", {len(schema.classes)} classes of {TARGET.strip('_')}"
-    print(f"{len(train)} rows to train, {len(test)} to test, {len(schema.features)} features{shares}")
+    classes = f", {len(schema.classes)} classes" if schema.classes else ""
+    print(f"{len(train)} rows to train, {len(test)} to test, {len(schema.features)} features{classes}")
 
 
 if __name__ == "__main__":
