@@ -21,6 +21,8 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 def _duration(value: object) -> object:
     """`45m`, `2h`, `7d` or 0."""
+    if isinstance(value, dt.timedelta):
+        return value
     if value == 0 and not isinstance(value, bool):
         return dt.timedelta()
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None

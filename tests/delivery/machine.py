@@ -1,0 +1,150 @@
+"""The rules by which hypothesis makes histories out of what people, runners and bad luck can do."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+
+from tests.delivery.simulation import PIPELINES, SKEW, Simulation, covered
+
+number = st.integers(0, 5)
+skews = st.sampled_from([dt.timedelta(), dt.timedelta(), SKEW, -SKEW])
+
+
+class Histories(RuleBasedStateMachine):
+    """One history. Numbers choose among what exists, so that every drawn value means something."""
+
+    @initialize(pipeline=st.sampled_from(PIPELINES), in_place=st.booleans())
+    def begin(self, pipeline: object, in_place: bool) -> None:
+        self.all = Simulation(pipeline, in_place)  # type: ignore[arg-type]
+        self.all.build(1)
+        self.all.settle()
+
+    def environment(self, pick: int) -> str:
+        names = self.all.pipeline.names
+        return names[pick % len(names)]
+
+    def release(self, pick: int) -> str:
+        names = list(self.all.facts.releases)
+        return names[-1 - pick % len(names)]
+
+    @rule(kind=st.sampled_from(["code", "code", "code", "docs", "revert"]), twins=st.sampled_from([0, 1, 1, 2]))
+    def merge(self, kind: str, twins: int) -> None:
+        """With no twin the event is lost, and nothing is built until something else runs."""
+        self.all.merge(kind)
+        if twins:
+            self.all.build(twins)
+        else:
+            covered["event lost"] += 1
+
+    @rule(pick=number, steps=st.integers(1, 8), end=st.sampled_from(["stall", "crash", "zombie"]), skew=skews)
+    def deploy(self, pick: int, steps: int, end: str, skew: dt.timedelta) -> None:
+        """A run goes some way, or all of it; a run that is not over holds its group unless the runner is gone."""
+        name = self.environment(pick)
+        if name in self.all.runs:
+            covered["run evicted while another holds the group"] += 1
+            return
+        run = self.all.start(name, skew)
+        self.all.advance(run, steps)
+        self.stop(name, end)
+
+    def stop(self, name: str, end: str) -> None:
+        run = self.all.runs.get(name)
+        if run is None:
+            covered["run completed"] += 1
+            return
+        covered[f"{end} before {run.stage}"] += 1
+        if end != "stall":
+            del self.all.runs[name]
+        if end == "zombie":
+            self.all.zombies.append(run)
+
+    @rule(pick=number, end=st.sampled_from(["finish", "crash", "zombie"]))
+    def resume(self, pick: int, end: str) -> None:
+        """A stalled run goes on, or its runner is lost; a runner that was given up may still go on."""
+        name = self.environment(pick)
+        if name in self.all.runs:
+            if end == "finish":
+                self.all.advance(self.all.runs[name])
+            self.stop(name, end)
+        elif self.all.zombies:
+            covered["zombie goes on"] += 1
+            self.all.advance(self.all.zombies.pop(pick % len(self.all.zombies)))
+
+    @rule(pick=number, old=number, asked=st.booleans())
+    def run_again(self, pick: int, old: int, asked: bool) -> None:
+        """Somebody re-runs an old run, or asks for another try."""
+        name = self.environment(pick)
+        if name not in self.all.runs:
+            self.all.advance(self.all.start(name, dt.timedelta(), asked, None if asked else old))
+
+    @rule(pick=number, asked=st.one_of(st.none(), number), approver=st.sampled_from(["ann", "ben"]), now=st.booleans())
+    def promote(self, pick: int, asked: int | None, approver: str, now: bool) -> None:
+        name = self.all.promoted[pick % len(self.all.promoted)]
+        before = len(self.all.open)
+        self.all.propose(name, None if asked is None else self.release(asked), approver)
+        if now and len(self.all.open) > before:
+            self.all.merge_promotion(before)
+
+    @precondition(lambda self: bool(self.all.open))
+    @rule(pick=number)
+    def merge_promotion(self, pick: int) -> None:
+        self.all.merge_promotion(pick)
+
+    @rule(pick=number, depth=number, revoke=st.booleans())
+    def go_back(self, pick: int, depth: int, revoke: bool) -> None:
+        name = self.all.promoted[pick % len(self.all.promoted)]
+        if revoke and self.all.files[name] is not None:
+            self.all.revoke(str(self.all.files[name]))
+        self.all.roll_back(name, depth)
+
+    @rule(pick=number, which=number, what=st.sampled_from(["sick", "failing", "drift", "corrupt", "revoke", "pin"]))
+    def misfortune(self, pick: int, which: int, what: str) -> None:
+        name, release = self.environment(pick), self.release(which)
+        if what == "sick":
+            self.all.sicken(name, release)
+        elif what == "failing":
+            self.all.failing.add((name, release))
+        elif what == "drift":
+            self.all.drift(name)
+        elif what == "corrupt":
+            self.all.corrupt(name, release)
+        elif what == "revoke":
+            self.all.revoke(release)
+        else:
+            self.all.pin(name, None if which > 3 else release)
+
+    @rule(minutes=st.sampled_from([1, 30, 150, 1440, 3000]), heal=st.booleans(), pick=number)
+    def wait(self, minutes: int, heal: bool, pick: int) -> None:
+        self.all.tick(minutes)
+        if heal:
+            self.all.heal()
+        self.all.observe(self.environment(pick))
+
+    @rule()
+    def settle(self) -> None:
+        self.all.settle()
+
+    def teardown(self) -> None:
+        if hasattr(self, "all"):
+            covered["histories"] += 1
+            self.all.settle()
+
+
+def run(histories: int, steps: int = 12) -> None:
+    """Make `histories` histories of at most `steps` rules, the same ones every time; raises what broke first."""
+    run_state_machine_as_test(
+        Histories,
+        settings=settings(
+            max_examples=histories,
+            stateful_step_count=steps,
+            derandomize=True,
+            database=None,
+            deadline=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
