@@ -95,7 +95,7 @@ def of_class_balance(data: Data, expected: dict[str, Any]) -> list[str]:
     shares = data.rows[TARGET].value_counts(normalize=True)
     least = expected.get("least_class_shares", {})
     unknown = [f"class {label} is not expected" for label in shares.index if least and label not in least]
-    rare = [f"class {label}: {shares.get(label, 0):.1%} of rows" for label in least if shares.get(label, 0) < least[label]]
+    rare = [f"class {label}: {shares.get(label, 0):.1%}" for label in least if shares.get(label, 0) < least[label]]
     return unknown + rare
 
 

@@ -43,9 +43,10 @@ def infer(name: str, values: pd.Series, source: str) -> tuple[Column, pd.Series]
 
 def as_text(values: pd.Series) -> pd.Series:
     """Stripped text as objects; None where the value is missing, blank or a word for missing."""
-    found = [None if missing else _text(value) for value, missing in zip(values, values.isna(), strict=True)]
     # A list keeps None; pandas would turn a mapped series into its own text type.
-    return pd.Series([None if text is None or text.lower() in MISSING else text for text in found], values.index, dtype=object)
+    found = [None if missing else _text(value) for value, missing in zip(values, values.isna(), strict=True)]
+    texts = [None if text is None or text.lower() in MISSING else text for text in found]
+    return pd.Series(texts, values.index, dtype=object)
 
 
 def _text(value: object) -> str:
@@ -70,7 +71,9 @@ def _from_text(name: str, text: pd.Series, source: str) -> tuple[Column, pd.Seri
         return Column(name, "category"), text
     if len(bad):
         examples = ", ".join(repr(value) for value in bad.unique()[:3])
-        warn(f"{source}: column {name!r}: {len(bad)} of {len(text)} values are not numbers ({examples}); taken as missing")
+        warn(
+            f"{source}: column {name!r}: {len(bad)} of {len(text)} values are no numbers ({examples}); taken as missing"
+        )
     return _number(name, numbers.reindex(text.index), source)
 
 

@@ -47,7 +47,9 @@ class Contract(Part):
     data_hash: str = ""
     features: list[Feature]
 
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=lambda name: name.rstrip("_"), populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, alias_generator=lambda name: name.rstrip("_"), populate_by_name=True
+    )
 
     def conform(self, rows: pd.DataFrame, source: str = "the rows") -> pd.DataFrame:
         """The model's input columns, in its order and types; other columns are left out.
@@ -59,7 +61,9 @@ class Contract(Part):
         """
         missing = [feature.name for feature in self.features if feature.name not in rows.columns]
         if missing:
-            raise UserError(f"{source}: {len(rows)} rows without the column {missing[0]!r}, which {self.model_name} needs")
+            raise UserError(
+                f"{source}: {len(rows)} rows without the column {missing[0]!r}, which {self.model_name} needs"
+            )
         ready = {}
         for feature in self.features:
             given = rows[feature.name]
@@ -104,7 +108,9 @@ def _positive(classes: list[str], params: Params) -> str | None:
         warn(f"{place}: data.positive_class is not set in params.yaml; {classes[-1]!r} is taken")
         return classes[-1]
     if len(classes) != 2:
-        raise UserError(f"{place} has {len(classes)} classes; data.positive_class has a meaning with two, set it to null")
+        raise UserError(
+            f"{place} has {len(classes)} classes; data.positive_class has a meaning with two, set it to null"
+        )
     for label in classes:
         if label.lower() == asked.lower():
             return label
@@ -144,9 +150,13 @@ def _useless(column: Column, values: pd.Series) -> str | None:
 def _feature(column: Column, values: pd.Series) -> Feature:
     nullable = bool(values.isna().any())
     if column.type == "category":
-        return Feature(name=column.name, type=column.type, nullable=nullable, categories=sorted(values.dropna().unique()))
+        return Feature(
+            name=column.name, type=column.type, nullable=nullable, categories=sorted(values.dropna().unique())
+        )
     if column.type in {"number", "integer"}:
-        return Feature(name=column.name, type=column.type, nullable=nullable, minimum=values.min(), maximum=values.max())
+        return Feature(
+            name=column.name, type=column.type, nullable=nullable, minimum=values.min(), maximum=values.max()
+        )
     return Feature(name=column.name, type=column.type, nullable=nullable)
 
 

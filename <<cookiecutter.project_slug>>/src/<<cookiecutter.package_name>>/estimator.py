@@ -36,7 +36,10 @@ def build(params: Params) -> Any:
     if not right:
         raise UserError(f"params.yaml: model.estimator: {path} is not for {task}")
     if task == "classification" and not hasattr(estimator, "predict_proba"):
-        raise UserError(f"params.yaml: model.estimator: {path} gives no probabilities with these parameters; choose one with predict_proba")
+        raise UserError(
+            f"params.yaml: model.estimator: {path} gives no probabilities with these parameters;"
+            " choose one with predict_proba"
+        )
     return estimator
 
 
@@ -44,13 +47,15 @@ def _kind(path: str) -> type[BaseEstimator]:
     module, _, name = path.rpartition(".")
     if module.partition(".")[0] not in ALLOWED_PACKAGES:
         raise UserError(
-            f"params.yaml: model.estimator: {path!r} is not in {', '.join(sorted(ALLOWED_PACKAGES))}; name a class such as"
-            " sklearn.ensemble.HistGradientBoostingClassifier"
+            f"params.yaml: model.estimator: {path!r} is not in {', '.join(sorted(ALLOWED_PACKAGES))};"
+            " name a class such as sklearn.ensemble.HistGradientBoostingClassifier"
         )
     try:
         kind = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError):
-        raise UserError(f"params.yaml: model.estimator: {path!r} does not exist in the installed scikit-learn") from None
+        raise UserError(
+            f"params.yaml: model.estimator: {path!r} does not exist in the installed scikit-learn"
+        ) from None
     if not (inspect.isclass(kind) and issubclass(kind, BaseEstimator)):
         raise UserError(f"params.yaml: model.estimator: {path!r} is not an estimator class")
     return kind

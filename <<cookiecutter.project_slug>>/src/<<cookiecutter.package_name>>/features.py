@@ -18,7 +18,7 @@ from .contract import Feature
 MOST_COLUMNS = 30
 
 
-class DateParts(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class DateParts(TransformerMixin, BaseEstimator):
     """Turn each datetime column into days since 2000-01-01, month (1-12), weekday (0-6) and hour (0-23)."""
 
     def fit(self, rows: pd.DataFrame, y: Any = None) -> DateParts:

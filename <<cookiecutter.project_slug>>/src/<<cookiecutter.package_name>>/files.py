@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -36,7 +35,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield room / path.name
         if path.is_dir():
             shutil.rmtree(path)
-        os.replace(room / path.name, path)
+        (room / path.name).replace(path)
     finally:
         shutil.rmtree(room, ignore_errors=True)
 

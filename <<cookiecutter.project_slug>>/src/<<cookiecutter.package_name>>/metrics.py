@@ -27,7 +27,9 @@ def of(predictions: pd.DataFrame, contract: Contract) -> dict[str, float]:
     found = _classification(predictions, contract) if contract.task == "classification" else _regression(predictions)
     for name, value in found.items():
         if not math.isfinite(value):
-            raise UserError(f"{name} of {len(predictions)} evaluation rows is {value}; the model or the split is broken")
+            raise UserError(
+                f"{name} of {len(predictions)} evaluation rows is {value}; the model or the split is broken"
+            )
     return {name: float(value) for name, value in found.items()}
 
 

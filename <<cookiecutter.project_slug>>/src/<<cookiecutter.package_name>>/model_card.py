@@ -24,20 +24,19 @@ def render(
     train_rows: int,
 ) -> str:
     """The whole card as Markdown; numbers come from the arguments, sentences about use are left to fill in."""
-    return "\n\n".join(
-        [
-            f"# Model card: {contract.model_name}",
-            _summary(params, contract, record),
-            "## Intended use\n\nTo fill in: who uses the predictions, for which decision, and who is affected by a wrong one."
-            "\n\nNot intended: any use on people, places or times unlike the rows described below.",
-            "## Data and split\n\n" + _data(params, contract, predictions, train_rows),
-            "## Metrics\n\nOn the test rows, which the model did not see.\n\n"
-            + _table(["metric", "value"], [[name, f"{value:.4f}"] for name, value in measured.items()]),
-            "## Slices\n\n" + _slices(predictions, contract),
-            "## What the model leans on\n\n" + _influence(contract, influence),
-            "## Limits\n\n" + _limits(contract, predictions),
-        ]
-    ) + "\n"
+    sections = [
+        f"# Model card: {contract.model_name}",
+        _summary(params, contract, record),
+        "## Intended use\n\nTo fill in: who uses the predictions, for which decision, and whom a wrong one affects.\n\n"
+        "Not intended: any use on people, places or times unlike the rows described below.",
+        "## Data and split\n\n" + _data(params, contract, predictions, train_rows),
+        "## Metrics\n\nOn the test rows, which the model did not see.\n\n"
+        + _table(["metric", "value"], [[name, f"{value:.4f}"] for name, value in measured.items()]),
+        "## Slices\n\n" + _slices(predictions, contract),
+        "## What the model leans on\n\n" + _influence(contract, influence),
+        "## Limits\n\n" + _limits(predictions),
+    ]
+    return "\n\n".join(sections) + "\n"
 
 
 def _summary(params: Params, contract: Contract, record: dict[str, Any]) -> str:
@@ -59,11 +58,12 @@ def _summary(params: Params, contract: Contract, record: dict[str, Any]) -> str:
 
 
 def _data(params: Params, contract: Contract, predictions: pd.DataFrame, train_rows: int) -> str:
-    how = "at random by the hash of the id" if params.data.time_column is None else f"by time (`{params.data.time_column}`), the latest rows"
-    stratified = ", within each class" if contract.classes and params.data.time_column is None else ""
+    how = "at random by the hash of the id" + (", within each class" if contract.classes else "")
+    if params.data.time_column is not None:
+        how = f"by time (`{_safe(params.data.time_column)}`), the latest rows"
     nullable = sum(feature.nullable for feature in contract.features)
     lines = [
-        f"- `{params.data.path.as_posix()}`: {train_rows} rows to train, {len(predictions)} to test, chosen {how}{stratified}.",
+        f"- `{params.data.path.as_posix()}`: {train_rows} rows to train, {len(predictions)} to test, chosen {how}.",
         f"- {len(contract.features)} features, {nullable} of them with missing values in training.",
     ]
     if contract.classes:
@@ -72,7 +72,8 @@ def _data(params: Params, contract: Contract, predictions: pd.DataFrame, train_r
         lines.append(f"- Classes among the test rows: {listed}.")
     else:
         truth = predictions["y_true"]
-        lines.append(f"- `{_safe(contract.target)}` among the test rows: {truth.min():g} to {truth.max():g}, median {truth.median():g}.")
+        span = f"{truth.min():g} to {truth.max():g}, median {truth.median():g}"
+        lines.append(f"- `{_safe(contract.target)}` among the test rows: {span}.")
     return "\n".join(lines)
 
 
@@ -98,7 +99,7 @@ def _influence(contract: Contract, influence: list[tuple[str, float, float]]) ->
     )
 
 
-def _limits(contract: Contract, predictions: pd.DataFrame) -> str:
+def _limits(predictions: pd.DataFrame) -> str:
     lines = [
         f"- Measured on {len(predictions)} rows; a difference smaller than chance explains is not a difference.",
         "- Values outside the ranges in `model/contract.json` are extrapolation.",

@@ -9,6 +9,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn import metrics as measures
@@ -36,7 +37,7 @@ STYLE = {
     "xtick.color": INK,
     "ytick.color": INK,
     "legend.frameon": False,
-    "axes.prop_cycle": mpl.cycler(color=COLOURS),
+    "axes.prop_cycle": cycler(color=COLOURS),
 }
 
 
@@ -82,7 +83,9 @@ def _classification(predictions: pd.DataFrame, contract: Contract, folder: Path)
     with _axes(folder / "calibration.svg", "Calibration", "predicted probability", "observed share") as axes:
         axes.plot([0, 1], [0, 1], color=QUIET, linewidth=1, linestyle="--", label="perfectly calibrated")
         for label, hits, score in curves:
-            observed, predicted = calibration_curve(hits, score, n_bins=min(10, max(2, len(hits) // 20)), strategy="quantile")
+            observed, predicted = calibration_curve(
+                hits, score, n_bins=min(10, max(2, len(hits) // 20)), strategy="quantile"
+            )
             axes.plot(predicted, observed, marker="o", markersize=4, label=str(label))
         axes.legend(loc="upper left")
     _confusion(predictions, contract.classes, folder / "confusion-matrix.svg")

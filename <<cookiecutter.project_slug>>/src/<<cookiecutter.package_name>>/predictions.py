@@ -40,7 +40,8 @@ def evaluate(model: Any, contract: Contract, rows: pd.DataFrame, source: str) ->
     if contract.task == "classification":
         unknown = sorted(set(rows[TARGET].astype(str)) - set(contract.classes))
         if unknown:
-            raise UserError(f"{source}: the class {unknown[0]!r} is not known to {contract.model_name} ({', '.join(contract.classes)})")
+            known = ", ".join(contract.classes)
+            raise UserError(f"{source}: the class {unknown[0]!r} is not known to {contract.model_name} ({known})")
     predicted = predict(model, contract, rows, source)
     predicted.insert(0, "id", rows[ID].astype(str))
     predicted.insert(1, "y_true", rows[TARGET])

@@ -24,10 +24,8 @@ def split(rows: pd.DataFrame, params: Params) -> tuple[pd.DataFrame, pd.DataFram
         UserError: a part would be too small, or would lack a class that a model needs.
     """
     source, count = params.data.path, len(rows)
-    if params.data.time_column is None:
-        test = _random(rows, params)
-    else:
-        test = _latest(rows, params.data.time_column, params)
+    moment = params.data.time_column
+    test = _random(rows, params) if moment is None else _latest(rows, moment, params)
     tested, trained = rows[test], rows[~test]
     if len(tested) < SMALLEST_TEST or len(trained) < SMALLEST_TRAIN:
         raise UserError(
@@ -38,14 +36,15 @@ def split(rows: pd.DataFrame, params: Params) -> tuple[pd.DataFrame, pd.DataFram
         for part, piece in (("train", trained), ("test", tested)):
             if piece[TARGET].nunique() < 2:
                 raise UserError(
-                    f"{source}: column {params.data.target!r}: all {len(piece)} {part} rows are {piece[TARGET].iloc[0]!r};"
-                    f" {count} rows hold too few of the other class, or the time column separates the classes"
+                    f"{source}: column {params.data.target!r}: all {len(piece)} {part} rows are"
+                    f" {piece[TARGET].iloc[0]!r}; {count} rows hold too few of the other class,"
+                    " or the time column separates the classes"
                 )
         unseen = sorted(set(tested[TARGET]) - set(trained[TARGET]))
         if unseen:
             raise UserError(
-                f"{source}: column {params.data.target!r}: class {unseen[0]!r} is only among the {len(tested)} latest rows,"
-                " so a model cannot learn it"
+                f"{source}: column {params.data.target!r}: class {unseen[0]!r} is only among the {len(tested)} latest"
+                " rows, so a model cannot learn it"
             )
     return trained.reset_index(drop=True), tested.reset_index(drop=True)
 
@@ -72,7 +71,10 @@ def _latest(rows: pd.DataFrame, column: str, params: Params) -> pd.Series:
             " write it as 2024-12-31 or as a number"
         )
     if moments.isna().any():
-        raise UserError(f"{params.data.path}: column {column!r}, the time column, is empty in {int(moments.isna().sum())} of {len(rows)} rows")
+        empty = int(moments.isna().sum())
+        raise UserError(
+            f"{params.data.path}: column {column!r}, the time column, is empty in {empty} of {len(rows)} rows"
+        )
     first = moments.sort_values().iloc[len(rows) - round(len(rows) * params.split.test_size) :]
     if first.empty:
         return pd.Series(False, index=rows.index)

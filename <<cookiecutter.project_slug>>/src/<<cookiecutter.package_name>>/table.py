@@ -87,15 +87,15 @@ def _read_csv(path: Path, encoding: str, separator: str) -> pd.DataFrame:
     except LookupError:
         raise UserError(f"params.yaml: data.encoding: Python knows no encoding {encoding!r}") from None
     except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        place = error.object[: error.start].count(b"\n") + 1
         raise UserError(
-            f"{path}: line {line} is not {encoding.removesuffix('-sig')} text;"
+            f"{path}: line {place} is not {encoding.removesuffix('-sig')} text;"
             " save the file as UTF-8 or set data.encoding in params.yaml"
         ) from None
     if "\0" in text:
-        raise UserError(f"{path} is not {encoding.removesuffix('-sig')} text: it holds zero bytes; set data.encoding in params.yaml")
-    lines = list(csv.reader(text.splitlines(keepends=True), delimiter=separator))
-    lines = [(line) for line in lines if line]
+        encoding = encoding.removesuffix("-sig")
+        raise UserError(f"{path} is not {encoding} text: it holds zero bytes; set data.encoding in params.yaml")
+    lines = [line for line in csv.reader(text.splitlines(keepends=True), delimiter=separator) if line]
     if not lines:
         raise UserError(f"{path} is empty")
     header = [name.strip() for name in lines[0]]
@@ -129,8 +129,8 @@ def _ids(raw: pd.DataFrame, id_column: str | None, source: str) -> pd.Series:
     again = ids[ids.duplicated()]
     if len(again):
         raise UserError(
-            f"{source}: column {id_column!r}: {len(again)} of {len(raw)} rows repeat an id, the first is {again.iloc[0]!r};"
-            " remove the repeated rows, or set data.id_column to null"
+            f"{source}: column {id_column!r}: {len(again)} of {len(raw)} rows repeat an id, the first is"
+            f" {again.iloc[0]!r}; remove the repeated rows, or set data.id_column to null"
         )
     return ids
 
@@ -151,7 +151,9 @@ def _target(values: pd.Series, params: Params, source: str) -> pd.Series:
     labels = columns.as_text(values)
     found = labels.nunique()
     if found == 1:
-        raise UserError(f"{source}: column {name!r}, the target, is {labels.iloc[0]!r} in all {count} rows; two classes are needed")
+        raise UserError(
+            f"{source}: column {name!r}, the target, is {labels.iloc[0]!r} in all {count} rows; two classes are needed"
+        )
     if found > 100:
         raise UserError(
             f"{source}: column {name!r}, the target, has {found} different values in {count} rows;"

@@ -7,7 +7,6 @@ import os
 import urllib.error
 import urllib.request
 import warnings
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -45,9 +44,7 @@ def check_reachable() -> None:
         raise UserError(_unreachable(getattr(error, "reason", error))) from None
 
 
-def log(
-    params: Params, model: Any, metrics: dict[str, float], record: dict[str, Any], example: pd.DataFrame
-) -> str:
+def log(params: Params, model: Any, metrics: dict[str, float], record: dict[str, Any], example: pd.DataFrame) -> str:
     """Log parameters, metrics, hashes and the model; return the id of the run."""
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
@@ -70,7 +67,8 @@ def _log(
 ) -> str:
     mlflow.set_experiment(params.model.name)
     with mlflow.start_run() as run:
-        mlflow.set_tags({key: str(record[key]) for key in ("commit", "data_hash", "eval_hash", "model_hash", "params_hash")})
+        identity = ("commit", "data_hash", "eval_hash", "model_hash", "params_hash")
+        mlflow.set_tags({key: str(record[key]) for key in identity})
         mlflow.log_params({key: str(value)[:500] for key, value in record["params"].items()})
         mlflow.log_metrics(metrics)
         mlflow.sklearn.log_model(
@@ -86,4 +84,4 @@ def _log(
 
 
 def _unreachable(reason: object) -> str:
-    return f"MLflow at {uri()} cannot be used ({reason}); start it, or unset MLFLOW_TRACKING_URI to log into {Path('mlflow.db')}"
+    return f"MLflow at {uri()} cannot be used ({reason}); start it, or unset MLFLOW_TRACKING_URI to use {DEFAULT_URI}"

@@ -37,7 +37,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> checks.Data:
     return checks.Data.of(loaded, split.split(loaded.rows, settings), settings)
 
 
-@pytest.mark.parametrize("check", (*checks.OF_EXPECTATIONS, *checks.OF_ANY_DATA), ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", [*checks.OF_EXPECTATIONS, *checks.OF_ANY_DATA], ids=lambda check: check.__name__)
 def test_good_data_pass(check: checks.Check, good: checks.Data) -> None:
     assert check(good, EXPECTED) == []
 

@@ -73,7 +73,8 @@ def test_the_last_digit_does_not_matter(score: Score, signed: Contract, test_row
 
 def test_text_as_it_comes_from_outside_scores_alike(score: Score, test_rows: pd.DataFrame, signed: Contract) -> None:
     names = [feature.name for feature in signed.features if feature.type in {"number", "integer", "category"}]
-    text = test_rows.assign(**{name: test_rows[name].map(lambda value: "" if pd.isna(value) else f" {value} ") for name in names})
+    words = {name: ["" if pd.isna(value) else f" {value} " for value in test_rows[name]] for name in names}
+    text = test_rows.assign(**words)
     assert np.allclose(score(text), score(test_rows))
 
 
@@ -95,7 +96,7 @@ def test_an_unseen_category_is_scored(score: Score, signed: Contract, test_rows:
         assert np.isfinite(score(test_rows.head(20).assign(**{name: "never seen before"}))).all(), name
 
 
-def test_values_far_outside_the_training_range_are_scored(score: Score, signed: Contract, test_rows: pd.DataFrame) -> None:
+def test_values_far_outside_the_range_are_scored(score: Score, signed: Contract, test_rows: pd.DataFrame) -> None:
     few = test_rows.head(20)
     for feature in signed.features:
         if feature.minimum is not None and feature.maximum is not None:

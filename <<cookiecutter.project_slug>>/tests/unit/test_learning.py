@@ -10,13 +10,23 @@ import pandas as pd
 import pytest
 
 import examples
-from << cookiecutter.package_name >> import contract, estimator, features, importance, predictions, split, table
+from << cookiecutter.package_name >> import (
+    contract,
+    estimator,
+    features,
+    importance,
+    predictions,
+    split,
+    table,
+)
 from << cookiecutter.package_name >>.contract import Contract
 from << cookiecutter.package_name >>.errors import DataWarning, UserError
 from << cookiecutter.package_name >>.table import TARGET
 
 
-def learn(frame: pd.DataFrame, folder: Path, task: str = "classification", **changes: Any) -> tuple[Any, Contract, pd.DataFrame]:
+def learn(
+    frame: pd.DataFrame, folder: Path, task: str = "classification", **changes: Any
+) -> tuple[Any, Contract, pd.DataFrame]:
     """A fitted pipeline, its contract and the test rows."""
     chosen = examples.settings(examples.written(frame, folder / "rows.csv"), task, **changes)
     loaded = table.load(chosen)
@@ -29,7 +39,8 @@ def learn(frame: pd.DataFrame, folder: Path, task: str = "classification", **cha
 def test_the_contract_says_what_goes_in_and_comes_out(tmp_path: Path) -> None:
     _, signed, _ = learn(examples.mixed(), tmp_path)
     types = {feature.name: feature.type for feature in signed.features}
-    assert types == {"size": "number", "visits": "integer", "member": "boolean", "city": "category", "since": "datetime"}
+    typed = {"size": "number", "visits": "integer", "member": "boolean", "city": "category", "since": "datetime"}
+    assert types == typed
     by_name = {feature.name: feature for feature in signed.features}
     assert by_name["city"].categories == ["Aachen", "Bonn", "Celle"]
     assert by_name["size"].nullable
@@ -47,7 +58,7 @@ def test_the_contract_survives_its_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("task", ["classification", "regression"])
 def test_missing_and_unseen_values_get_a_prediction(task: str, tmp_path: Path) -> None:
     model, signed, test = learn(examples.mixed(), tmp_path, task)
-    strange = test.head(3).assign(city=["Dresden", None, ""], size=[None, "7.5", " "], since=[None, "2031-01-01", "2021-02-03"])
+    strange = test.head(3).assign(city=["Dresden", None, ""], size=[None, "7.5", " "], since=[None, "2031-01-01", ""])
     made = predictions.predict(model, signed, strange)
     assert len(made) == 3
     numbers = made["y_score" if task == "classification" else "y_pred"]
@@ -87,7 +98,9 @@ def test_a_rare_class_and_many_classes_work(tmp_path: Path) -> None:
     [(("No", "Yes"), "Maybe", "is 'Maybe'"), (("a", "b", "c"), "a", "has 3 classes")],
     ids=["unknown", "more than two"],
 )
-def test_a_positive_class_that_does_not_fit_is_refused(classes: tuple[str, ...], asked: str, said: str, tmp_path: Path) -> None:
+def test_a_positive_class_that_does_not_fit_is_refused(
+    classes: tuple[str, ...], asked: str, said: str, tmp_path: Path
+) -> None:
     with pytest.raises(UserError, match=said):
         learn(examples.mixed(classes=classes), tmp_path, data__positive_class=asked)
 
@@ -122,7 +135,7 @@ def test_the_columns_that_decide_come_first(tmp_path: Path) -> None:
     model, signed, test = learn(examples.mixed(400), tmp_path, "regression")
     ranked = importance.permutation(model, signed, test, seed=0)
     assert ranked[0][0] == "size"
-    assert ranked[0][1] > 10 * abs(dict((name, rise) for name, rise, _ in ranked)["visits"])
+    assert ranked[0][1] > 10 * abs({name: rise for name, rise, _ in ranked}["visits"])
 
 
 def test_date_parts_are_days_month_weekday_and_hour() -> None:

@@ -157,7 +157,7 @@ def test_an_unreachable_server_stops_before_training(project: Path, monkeypatch:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
     ingest.main()
     prepare.main()
-    with pytest.raises(UserError, match="MLflow at http://127.0.0.1"):
+    with pytest.raises(UserError, match=r"MLflow at http://127\.0\.0\.1"):
         train.main()
     assert not Path("model").exists()
 
@@ -188,8 +188,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     files.write_json(path, {"a": 1})
     with pytest.raises(ValueError, match="not JSON compliant"):
         files.write_json(path, {"a": float("nan")})
-    with pytest.raises(RuntimeError), files.replacing(path) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError
+    with pytest.raises(FileNotFoundError), files.replacing(path) as temporary:
+        (temporary / "part").write_text("cannot be written")
     assert files.read_json(path) == {"a": 1}
     assert [entry.name for entry in tmp_path.iterdir()] == ["value.json"]

@@ -47,7 +47,7 @@ def test_a_column_gets_its_type(values: list[object], kind: str, typed: list[obj
 
 
 def test_a_few_words_among_numbers_become_missing_with_a_warning() -> None:
-    with pytest.warns(DataWarning, match="1 of 100 values are not numbers"):
+    with pytest.warns(DataWarning, match="1 of 100 values are no numbers"):
         kind, typed = infer([*map(str, range(99)), "unknown"])
     assert kind == "integer"
     assert typed[-1] is None
@@ -110,9 +110,9 @@ def repeated(frame: pd.DataFrame) -> pd.DataFrame:
         (lambda f: f.assign(key=["", *f["key"][1:]]), ["'key'", "1 of 120 rows have no id"]),
         (lambda f: f.head(0), ["no rows"]),
     ],
-    ids=["no target", "no id column", "one class", "empty target", "too many classes", "repeated ids", "empty id", "empty"],
+    ids=["no target", "no id", "one class", "empty target", "too many classes", "repeated ids", "empty id", "empty"],
 )
-def test_what_cannot_work_is_one_line_with_file_column_and_count(change: Change, said: list[str], tmp_path: Path) -> None:
+def test_what_cannot_work_is_one_line_with_its_place(change: Change, said: list[str], tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"rows\.csv") as caught:
         load(change(examples.mixed()), tmp_path)
     for words in said:

@@ -8,7 +8,20 @@ from pathlib import Path
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from .. import contract, errors, files, importance, metrics, model_card, model_file, params, plots, predictions, run_record, tracking
+from .. import (
+    contract,
+    errors,
+    files,
+    importance,
+    metrics,
+    model_card,
+    model_file,
+    params,
+    plots,
+    predictions,
+    run_record,
+    tracking,
+)
 
 
 def main() -> None:

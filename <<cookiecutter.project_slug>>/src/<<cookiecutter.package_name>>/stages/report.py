@@ -11,7 +11,12 @@ def main() -> None:
     width = max(map(len, measured))
     for name, value in measured.items():
         print(f"  {name:<{width}}  {value:10.4f}")
-    print(f"\n  model  {record['model_hash'][:12]}    data  {record['data_hash'][:12]}    MLflow run  {record['mlflow_run_id']}")
+    identity = {
+        "model": record["model_hash"][:12],
+        "data": record["data_hash"][:12],
+        "MLflow run": record["mlflow_run_id"],
+    }
+    print("\n  " + "    ".join(f"{name}  {value}" for name, value in identity.items()))
     print(f"  read {files.REPORTS / 'model-card.md'}, look at {files.REPORTS / 'plots'}")
 
 

@@ -29,7 +29,8 @@ def main() -> None:
             pipeline.fit(ready, rows[TARGET])
         except (ValueError, TypeError) as error:
             reason = str(error).splitlines()[0]
-            raise UserError(f"params.yaml: {settings.model.estimator} could not be fitted to {len(rows)} rows: {reason}") from None
+            kind = settings.model.estimator
+            raise UserError(f"params.yaml: {kind} could not be fitted to {len(rows)} rows: {reason}") from None
     fit_seconds = time.perf_counter() - fitting
     model_hash = model_file.save(pipeline, files.MODEL / model_file.MODEL_FILE)
     signed = schema.model_copy(update={"model_hash": model_hash})
