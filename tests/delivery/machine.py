@@ -4,24 +4,43 @@ from __future__ import annotations
 
 import datetime as dt
 
+from gitops_ml.delivery.pipeline import Pipeline
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from tests.delivery.simulation import PIPELINES, SKEW, Simulation, covered
 
 number = st.integers(0, 5)
-skews = st.sampled_from([dt.timedelta(), dt.timedelta(), SKEW, -SKEW])
+choice = st.sampled_from([-1, -1, -1, 0, 1, 2, 3])
+approvers = st.sampled_from(["ben", "ben", "ann"])
+# How many of its steps a run makes (0: its event is lost), what becomes of it then, and how wrong its clock is.
+Run = tuple[int, str, dt.timedelta]
+runs = st.tuples(
+    st.sampled_from([9, 9, 9, 1, 2, 3, 4, 0]),
+    st.sampled_from(["crash", "stall", "zombie"]),
+    st.sampled_from([dt.timedelta(), dt.timedelta(), SKEW, -SKEW]),
+)
 
 
 class Histories(RuleBasedStateMachine):
     """One history. Numbers choose among what exists, so that every drawn value means something."""
 
-    @initialize(pipeline=st.sampled_from(PIPELINES), in_place=st.booleans())
-    def begin(self, pipeline: object, in_place: bool) -> None:
-        self.all = Simulation(pipeline, in_place)  # type: ignore[arg-type]
+    @initialize(
+        pipeline=st.sampled_from(PIPELINES), in_place=st.booleans(), age=st.sampled_from([2, 2, 1, 0])
+    )
+    def begin(self, pipeline: Pipeline, in_place: bool, age: int) -> None:
+        """A young repository, or one in which `age` releases have gone all the way already."""
+        self.all = Simulation(pipeline, in_place)
         self.all.build(1)
-        self.all.settle()
+        for _ in range(age):
+            self.all.ship()
 
     def environment(self, pick: int) -> str:
         names = self.all.pipeline.names
@@ -31,25 +50,37 @@ class Histories(RuleBasedStateMachine):
         names = list(self.all.facts.releases)
         return names[-1 - pick % len(names)]
 
-    @rule(kind=st.sampled_from(["code", "code", "code", "docs", "revert"]), twins=st.sampled_from([0, 1, 1, 2]))
-    def merge(self, kind: str, twins: int) -> None:
+    @rule(
+        kind=st.sampled_from(["code", "code", "code", "docs", "revert"]),
+        twins=st.sampled_from([0, 1, 1, 2]),
+        run=runs,
+    )
+    def merge(self, kind: str, twins: int, run: Run) -> None:
         """With no twin the event is lost, and nothing is built until something else runs."""
         self.all.merge(kind)
-        if twins:
-            self.all.build(twins)
-        else:
+        if not twins:
             covered["event lost"] += 1
-
-    @rule(pick=number, steps=st.integers(1, 8), end=st.sampled_from(["stall", "crash", "zombie"]), skew=skews)
-    def deploy(self, pick: int, steps: int, end: str, skew: dt.timedelta) -> None:
-        """A run goes some way, or all of it; a run that is not over holds its group unless the runner is gone."""
-        name = self.environment(pick)
-        if name in self.all.runs:
-            covered["run evicted while another holds the group"] += 1
             return
-        run = self.all.start(name, skew)
-        self.all.advance(run, steps)
-        self.stop(name, end)
+        self.all.build(twins)
+        for step in self.all.pipeline.environments:
+            if step.follow:
+                self.event(step.name, run)
+
+    @rule(pick=number, run=runs)
+    def deploy(self, pick: int, run: Run) -> None:
+        """The schedule, or a dispatch."""
+        self.event(self.environment(pick), run)
+
+    def event(self, name: str, run: Run) -> None:
+        """A run goes some way, or all of it; a run that is not over holds its group unless the runner is gone."""
+        steps, end, skew = run
+        if not steps:
+            covered["event lost"] += 1
+        elif name in self.all.runs:
+            covered["run evicted while another holds the group"] += 1
+        else:
+            self.all.advance(self.all.start(name, skew), steps)
+            self.stop(name, end)
 
     def stop(self, name: str, end: str) -> None:
         run = self.all.runs.get(name)
@@ -81,27 +112,34 @@ class Histories(RuleBasedStateMachine):
         if name not in self.all.runs:
             self.all.advance(self.all.start(name, dt.timedelta(), asked, None if asked else old))
 
-    @rule(pick=number, asked=st.one_of(st.none(), number), approver=st.sampled_from(["ann", "ben"]), now=st.booleans())
-    def promote(self, pick: int, asked: int | None, approver: str, now: bool) -> None:
+    @rule(pick=number, asked=choice, approver=approvers, run=st.none() | runs)
+    def promote(self, pick: int, asked: int, approver: str, run: Run | None) -> None:
+        """Without a run the pull request stays open."""
         name = self.all.promoted[pick % len(self.all.promoted)]
         before = len(self.all.open)
-        self.all.propose(name, None if asked is None else self.release(asked), approver)
-        if now and len(self.all.open) > before:
+        self.all.propose(name, None if asked < 0 else self.release(asked), approver)
+        if run is not None and len(self.all.open) > before:
             self.all.merge_promotion(before)
+            self.event(name, run)
 
     @precondition(lambda self: bool(self.all.open))
     @rule(pick=number)
     def merge_promotion(self, pick: int) -> None:
         self.all.merge_promotion(pick)
 
-    @rule(pick=number, depth=number, revoke=st.booleans())
-    def go_back(self, pick: int, depth: int, revoke: bool) -> None:
+    @rule(pick=number, depth=number, revoke=st.booleans(), run=runs)
+    def go_back(self, pick: int, depth: int, revoke: bool, run: Run) -> None:
         name = self.all.promoted[pick % len(self.all.promoted)]
         if revoke and self.all.files[name] is not None:
             self.all.revoke(str(self.all.files[name]))
         self.all.roll_back(name, depth)
+        self.event(name, run)
 
-    @rule(pick=number, which=number, what=st.sampled_from(["sick", "failing", "drift", "corrupt", "revoke", "pin"]))
+    @rule(
+        pick=number,
+        which=number,
+        what=st.sampled_from(["sick", "failing", "drift", "corrupt", "revoke", "pin"]),
+    )
     def misfortune(self, pick: int, which: int, what: str) -> None:
         name, release = self.environment(pick), self.release(which)
         if what == "sick":
@@ -124,9 +162,13 @@ class Histories(RuleBasedStateMachine):
             self.all.heal()
         self.all.observe(self.environment(pick))
 
-    @rule()
-    def settle(self) -> None:
-        self.all.settle()
+    @rule(also=st.sampled_from(["", "", "settle"]))
+    def schedule(self, also: str) -> None:
+        """The hourly run everywhere, or the same until nothing is left to do."""
+        if also:
+            self.all.settle()
+        for name in self.all.pipeline.names:
+            self.event(name, (9, "crash", dt.timedelta()))
 
     def teardown(self) -> None:
         if hasattr(self, "all"):
@@ -134,7 +176,7 @@ class Histories(RuleBasedStateMachine):
             self.all.settle()
 
 
-def run(histories: int, steps: int = 12) -> None:
+def run(histories: int, steps: int = 14) -> None:
     """Make `histories` histories of at most `steps` rules, the same ones every time; raises what broke first."""
     run_state_machine_as_test(
         Histories,

@@ -53,7 +53,9 @@ PIPELINES = (
                 name="production",
                 evidence=CHECKS,
                 max_age="2d",
-                freeze=tuple(Freeze.model_validate({"from": str(day), "to": str(day)}) for day in sorted(FROZEN)),
+                freeze=tuple(
+                    Freeze.model_validate({"from": str(day), "to": str(day)}) for day in sorted(FROZEN)
+                ),
             ),
         ),
     ),
@@ -74,7 +76,12 @@ def manifest_of(tree: int, build: int, sequence: int) -> Manifest:
         contract=f"{0:064x}",
     )
     return Manifest(
-        schema=1, release=release_id(artifacts), artifacts=artifacts, sequence=sequence, eval_hash="0" * 64, at=START
+        schema=1,
+        release=release_id(artifacts),
+        artifacts=artifacts,
+        sequence=sequence,
+        eval_hash="0" * 64,
+        at=START,
     )
 
 
@@ -213,7 +220,9 @@ class Simulation:
         if release is not None:
             self.left[name].discard(release)
         self.build(1)
-        assert len(self.facts.releases) == releases or self.builds[self.trees[-1]] == 1, "I16: a move built something"
+        assert len(self.facts.releases) == releases or self.builds[self.trees[-1]] == 1, (
+            "I16: a move built something"
+        )
         covered[title] += 1
 
     def propose(self, name: str, asked: str | None, approver: str) -> None:
@@ -239,6 +248,17 @@ class Simulation:
         else:
             covered["promotion check is red"] += 1
 
+    def ship(self) -> None:
+        """One merge goes through every environment without a hitch."""
+        self.merge("code")
+        self.build(1)
+        for name in self.pipeline.names:
+            if name in self.promoted:
+                self.propose(name, None, "ben")
+                self.merge_promotion(0)
+            self.advance(self.start(name, dt.timedelta()))
+            self.tick(60 * self.pipeline.step(self.pipeline.names[-1]).soak.seconds // 1800)
+
     def merge_promotion(self, index: int) -> None:
         request = self.open.pop(index % len(self.open))
         if self.files[request.environment] != request.base:
@@ -258,7 +278,9 @@ class Simulation:
         passed = check.verdict(findings) == "passed"
         newest = self.sequence(self.healthy[name][-1])
         if self.sequence(release) <= newest:
-            assert passed == (release not in self.revoked_at), "I19: the way back is blocked, or leads to a revoked one"
+            assert passed == (release not in self.revoked_at), (
+                "I19: the way back is blocked, or leads to a revoked one"
+            )
         if passed:
             self.move(name, release, world.Review("ann"), "rolled back")
         else:
@@ -381,7 +403,7 @@ class Simulation:
         assert why is None, why
 
     def obstacle(self, name: str, release: str, now: dt.datetime, slack: dt.timedelta) -> str | None:
-        """Which promise would break if `release` entered `name`; None for a way back and for one that met every gate."""
+        """Which promise breaks if `release` enters `name`; None for a way back and for one that met every gate."""
         if release in self.healthy[name] and self.sequence(release) <= self.sequence(self.healthy[name][-1]):
             return None
         step = self.pipeline.step(name)
@@ -404,7 +426,9 @@ class Simulation:
         age = self.pipeline.step(name).max_age
         needs_smoke = "smoke" in self.pipeline.step(name).evidence
         fresh = age is None or now - at <= age + slack
-        return (passed or not needs_smoke) and digest == self.facts.releases[release].artifacts.digest and fresh
+        return (
+            (passed or not needs_smoke) and digest == self.facts.releases[release].artifacts.digest and fresh
+        )
 
     def soak(self, name: str, release: str) -> dt.timedelta:
         running = self.since[name]
@@ -418,13 +442,17 @@ class Simulation:
         kind: Literal["deploy", "restore"] = "deploy" if decision.action == "deploy" else "restore"
         author = journal.Author(Run(workflow=WORKFLOW), "ann")
         try:
-            intent = journal.start(self.facts, run.desired, decision.release, kind, author, self.now + run.skew)
+            intent = journal.start(
+                self.facts, run.desired, decision.release, kind, author, self.now + run.skew
+            )
         except UserError:
             covered["stale run stopped at its intent"] += 1
             run.stage = "over"
             return
         orders = [item.order for item in self.facts.history(name)]
-        assert all(order < (intent.generation, intent.attempt) for order in orders), "I13: the order goes back"
+        assert all(order < (intent.generation, intent.attempt) for order in orders), (
+            "I13: the order goes back"
+        )
         run.index = len(orders)
         self.facts.deployments[name].append(Deployment(intent))  # type: ignore[attr-defined]
         if self.since[name] and self.since[name][0] != intent.release:  # type: ignore[index]
@@ -440,7 +468,9 @@ class Simulation:
             run.stage = "over"
             return
         release = intent.release
-        assert intent.fence >= self.applied_fence[name], "I13: an environment went backwards in main's history"
+        assert intent.fence >= self.applied_fence[name], (
+            "I13: an environment went backwards in main's history"
+        )
         revoked = self.revoked_at.get(release)
         assert revoked is None or revoked > intent.fence, "I8: a revoked release is applied"
         assert release in self.facts.releases, "I1: what is applied was never released"
@@ -508,7 +538,9 @@ class Simulation:
         view = self.world()
         for name in self.pipeline.names:
             self.advance(self.start(name, dt.timedelta()))
-        assert sum(len(items) for items in self.facts.deployments.values()) == before, "I14: settled, yet it deploys"
+        assert sum(len(items) for items in self.facts.deployments.values()) == before, (
+            "I14: settled, yet it deploys"
+        )
         for name, row in zip(self.pipeline.names, status.rows(view), strict=True):
             self._assert_converged(name)
             live = self.targets[name]
@@ -524,7 +556,11 @@ class Simulation:
         assert desired.release == wanted, "I12: main is read wrongly"
         if wanted is None or wanted in self.revoked_at or (name, wanted) in self.sick:
             return
-        tried = [item for item in self.facts.history(name) if item.release == wanted and item.intent.kind == "deploy"]
+        tried = [
+            item
+            for item in self.facts.history(name)
+            if item.release == wanted and item.intent.kind == "deploy"
+        ]
         if tried and tried[-1].failed and tried[-1].intent.generation == desired.generation:
             return
         if self.obstacle(name, wanted, self.now, MARGIN) is not None:
@@ -533,5 +569,7 @@ class Simulation:
             return  # clocks that contradict each other void a soak, which is the safe side
         assert live.release == wanted, "I12: an environment is not where main is, and nothing is in the way"
         assert live.healthy, "I12: an environment is not healthy, and nothing is in the way"
-        assert live.digest == self.facts.releases[wanted].artifacts.digest, "I2: another digest than the proven one"
+        assert live.digest == self.facts.releases[wanted].artifacts.digest, (
+            "I2: another digest than the proven one"
+        )
         covered["converged"] += 1

@@ -16,7 +16,9 @@ def test_every_promise_holds_in_every_history(capsys: pytest.CaptureFixture[str]
     covered.clear()
     machine.run(HISTORIES)
     with capsys.disabled():
-        print(f"\n{covered['histories']} histories, {len(covered)} kinds of transition, {covered.total()} in all:")
+        print(
+            f"\n{covered['histories']} histories, {len(covered)} kinds of transition, {covered.total()} in all:"
+        )
         for name, count in sorted(covered.items()):
             print(f"{count:>9}  {name}")
     assert covered["histories"] >= HISTORIES
