@@ -101,7 +101,15 @@ def compare_with(
         differences = bootstrap.compare(head.known, found.head, found.base, head.noise)
     names = _order([*head.values, *base.reports.metrics], head.gates)
     metrics = tuple(
-        _metric(name, head, base.reports.metrics.get(name), differences.get(name), reason, found is not None)
+        _metric(
+            name,
+            head,
+            base.reports.metrics.get(name),
+            differences.get(name),
+            reason,
+            found is not None,
+            again,
+        )
         for name in names
     )
     comparison = Comparison(
@@ -149,10 +157,14 @@ def _metric(
     difference: Difference | None,
     reason: str,
     paired: bool,
+    rescored: bool,
 ) -> Metric:
     direction = head.direction(name)
     if difference is not None:
-        return from_difference(name, direction, difference)
+        found = from_difference(name, direction, difference)
+        if rescored or reported_base is None or found.why or scores.agree(difference.base, reported_base):
+            return found
+        return found.model_copy(update={"why": f"the baseline's own metrics.json says {reported_base:.6g}"})
     value = head.values.get(name)
     if value is None or reported_base is None:
         verdict: MetricVerdict = "new" if reported_base is None else "gone"

@@ -175,8 +175,9 @@ def _compare(
 ) -> tuple[Head, Pair | None, Comparison, Comparison | None]:
     """Head settled and compared with both baselines; what cannot be used is added to `problems`."""
     reports, predictions = inputs.head.reports, inputs.head.predictions
-    task = find_task(reports.run.task, predictions, reports.metrics)
+    task = None
     try:
+        task = find_task(reports.run.task, predictions, reports.metrics)
         head, disagreements = settle_head(inputs.head, task, gates)
         problems += disagreements
     except UserError as error:

@@ -97,6 +97,7 @@ def parse_json(text: str, path: Path) -> Any:
         raise UserError(f"{path}: nested deeper than {MAX_DEPTH} levels.") from None
     except ValueError:  # an integer of more than 4,300 digits
         raise UserError(f"{path}: holds a number with too many digits.") from None
+    check_text(value, path)
     for place, leaf, depth in _leaves(value):
         if depth > MAX_DEPTH:
             raise UserError(f"{path}: nested deeper than {MAX_DEPTH} levels.")
@@ -105,6 +106,16 @@ def parse_json(text: str, path: Path) -> Any:
                 f"{path}, key {shown(place)}: not a finite number.", "Write a finite number or leave it out."
             )
     return value
+
+
+def check_text(value: Any, path: Path) -> None:
+    """Raise `UserError` when a text in `value` is half a surrogate pair, which no file could hold again."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        raise UserError(f"{path}: holds half a surrogate pair.", "Write whole characters.") from None
+    except RecursionError:
+        raise UserError(f"{path}: nested deeper than {MAX_DEPTH} levels.") from None
 
 
 def _leaves(value: Any) -> Iterator[tuple[str, Any, int]]:

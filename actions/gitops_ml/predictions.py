@@ -180,6 +180,7 @@ def _read_parquet(path: Path, slices: tuple[str, ...]) -> Any:
             batches = []
             decoded = counted = 0
             for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=names, use_threads=False):
+                batch.validate(full=True)  # pyarrow trusts the file to hold UTF-8
                 batch = _capped_batch(path, batch)
                 decoded += batch.nbytes
                 counted += batch.num_rows

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from gitops_ml.errors import UserError
-from gitops_ml.inputs import MAX_DEPTH, decode, read_bytes, shown
+from gitops_ml.inputs import MAX_DEPTH, check_text, decode, read_bytes, shown
 
 YAML_LIMIT_BYTES = 256 * 1024
 Place = tuple[str | int, ...]
@@ -73,6 +73,7 @@ def parse_yaml(text: str, path: Path) -> Document:
         raise UserError(f"{path}: holds characters that YAML does not allow.") from None
     lines: dict[Place, int] = {}
     value = None if node is None else _value(node, (), path, lines)
+    check_text(value, path)
     return Document(path, value, lines)
 
 

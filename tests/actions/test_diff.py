@@ -184,6 +184,16 @@ def test_metrics_that_the_predictions_deny_fail(place: Path, diff: Any) -> None:
     assert any("says 0.9999" in problem and "roc_auc" in problem for problem in report.problems)
 
 
+def test_a_baseline_that_the_predictions_deny_is_remarked(place: Path, diff: Any) -> None:
+    columns = classification()
+    write_reports(place / "base", columns, metrics=metrics_of(columns) | {"roc_auc": 0.5})
+    write_reports(place / "head", columns)
+    code, report = diff("--base", "base")
+    assert code == 0
+    assert metric(report, "roc_auc").base == metric(report, "roc_auc").head
+    assert "metrics.json says 0.5" in metric(report, "roc_auc").why
+
+
 def test_metrics_of_training_rows_in_a_group_are_no_contradiction(place: Path, diff: Any) -> None:
     columns = classification()
     metrics = metrics_of(columns) | {"train": {"roc_auc": 0.9999}}
@@ -294,7 +304,11 @@ def test_a_gate_on_an_unknown_metric_names_its_line(place: Path, diff: Any) -> N
 
 
 def broken(name: str, content: bytes) -> Callable[[Path], None]:
-    return lambda folder: (folder / name).write_bytes(content) and None
+    def write(folder: Path) -> None:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(content)
+
+    return write
 
 
 BROKEN = {
@@ -306,10 +320,8 @@ BROKEN = {
     "run not JSON": broken("run.json", b"["),
     "cost below nothing": broken("cost.json", b'{"duration_s": -1}'),
     "predictions not parquet": broken("predictions.parquet", b"PAR1"),
-    "tests not XML": lambda folder: (
-        ((folder / "tests").mkdir(), (folder / "tests" / "unit.xml").write_text("<")) and None
-    ),
-    "everything missing": lambda folder: [path.unlink() for path in folder.iterdir()] and None,
+    "tests not XML": broken("tests/unit.xml", b"<"),
+    "everything missing": lambda folder: [path.unlink() for path in folder.iterdir()],
 }
 
 

@@ -23,6 +23,8 @@ REFUSED_JSON = {
     "too many digits": ('{"a": ' + "9" * 5000 + "}", "too many digits"),
     "nested too deep": ('{"a": ' + "[" * 30 + "]" * 30 + "}", "nested deeper"),
     "nested absurdly deep": ("[" * 100_000, "nested deeper"),
+    "half a character": ('{"a": "\\ud800"}', "half a surrogate pair"),
+    "half a character in a key": ('{"\\udc00": 1}', "half a surrogate pair"),
     "cut off": ('{"a":\n', "line 2"),
     "empty": ("", "line 1"),
 }
@@ -102,6 +104,7 @@ REFUSED_YAML = {
     "nested too deep": ("[" * 30 + "]" * 30, "nested deeper"),
     "not YAML": ("a: [1\n", "line 2"),
     "a control character": ("a: \x01\n", "characters that YAML does not allow"),
+    "half a character": ('a: "\\ud800"\n', "half a surrogate pair"),
     "two documents": ("a: 1\n---\na: 2\n", "line 2"),
 }
 

@@ -147,6 +147,15 @@ def test_what_is_no_parquet_file_is_refused(tmp_path: Path, content: bytes) -> N
         read_predictions(path)
 
 
+@pytest.mark.parametrize("column", ["id", "y_true", "y_pred"])
+def test_texts_that_are_not_utf8_are_refused(tmp_path: Path, column: str) -> None:
+    sound = {"id": ["a", "b"], "y_true": ["x", "y"], "y_pred": ["x", "y"]}
+    broken = pa.array([b"a\xff", b"b"]).view(pa.string())
+    path = parquet(tmp_path / "predictions.parquet", **sound | {column: broken})
+    with pytest.raises(UserError, match="not a readable parquet file"):
+        read_predictions(path)
+
+
 def test_any_byte_of_a_parquet_file_may_be_broken(tmp_path: Path) -> None:
     path = parquet(tmp_path / "predictions.parquet", **{k: v[:50] for k, v in classification().items()})
     sound = path.read_bytes()

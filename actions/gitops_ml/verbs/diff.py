@@ -104,17 +104,19 @@ def decide(options: argparse.Namespace, now: float) -> Report:
     judges = Judges(gates.head.gates if gates.head else None, gates.base.gates if gates.base else None)
     commit = options.head_commit or None
     if options.failed:
-        return failed_report([options.failed, *reader.problems], judges, suites, commit)
+        return failed_report([_written(options.failed), *reader.problems], judges, suites, commit)
     columns = _slice_columns(judges)
     base = _baseline(options, reader, now)
+    judged, base_metrics = gates.head, base.side.reports.metrics if base.side is not None else {}
     if options.unchanged:
+        if judged is not None and base_metrics:
+            reader.attempt(lambda: check_metrics(judged, base_metrics))
         return unchanged_report(base, judges, suites, commit, reader.problems)
     head = reader.attempt(lambda: _side(head_folder, reader, columns))
     if head is None:
         return failed_report(reader.problems, judges, suites, commit)
-    if gates.head is not None:
-        checked, base_metrics = gates.head, base.side.reports.metrics if base.side is not None else {}
-        reader.attempt(lambda: check_metrics(checked, {*head.reports.metrics, *base_metrics}))
+    if judged is not None:
+        reader.attempt(lambda: check_metrics(judged, {*head.reports.metrics, *base_metrics}))
     return build_report(
         Inputs(
             head=head,
@@ -173,12 +175,18 @@ def _side(folder: Path, reader: _Reader, columns: tuple[str, ...] = (), need_met
 def _baseline(options: argparse.Namespace, reader: _Reader, now: float) -> Baseline:
     commit = options.base_commit or None
     if not options.base or not Path(options.base).exists():
-        reason = options.base_reason or "the merge base has no reports"
+        reason = _written(options.base_reason) or "the merge base has no reports"
         return Baseline(reason=reason, commit=commit)
     side = reader.attempt(lambda: _side(Path(options.base), reader))
     if side is None:
         return Baseline(reason="the merge base's reports cannot be read", commit=commit)
-    return Baseline(side, commit=commit, age_s=_age(options.base_time, now))
+    age = reader.attempt(lambda: _age(options.base_time, now), reader.notes)
+    return Baseline(side, commit=commit, age_s=age)
+
+
+def _written(text: str) -> str:
+    """An argument as text that a file can hold: bytes that are not UTF-8 become question marks."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _age(text: str, now: float) -> float | None:
@@ -260,6 +268,6 @@ def _plots(head: Path) -> dict[str, bytes]:
         except UserError:
             continue
         total += len(content)
-        if total <= PLOTS_LIMIT_BYTES:
+        if path.name.isprintable() and total <= PLOTS_LIMIT_BYTES:
             plots[path.name] = content
     return plots
