@@ -19,7 +19,9 @@ MAX_COMBINING = 2
 # ASCII that could be a mark of Markdown or HTML: everything but letters, digits and spaces, and in prose a few more.
 _ANY_MARK = re.compile(r"[\x21-\x2f\x3a-\x40\x5b-\x60\x7b-\x7e]")
 _MARKS = re.compile(r"(?![,;'%(/=])" + _ANY_MARK.pattern)
-_WORD_AFTER = re.compile(r"(?<=:)(?=[A-Za-z0-9+_-])")
+# Where emoji (`:x:`) and addresses (`x://y`, `www.x`) are cut.
+_AFTER_COLON = re.compile(r"(?<=:)(?=[A-Za-z0-9+_/-])")
+_WWW = re.compile(r"(?<=www)(?=\.)", re.IGNORECASE)
 _ISSUE = re.compile(r"\b(GH)(?=-\d)", re.IGNORECASE)
 
 
@@ -79,8 +81,8 @@ def _is_plain(line: str, index: int) -> bool:
 
 def prose(text: str, cap: int = 300) -> str:
     """`text` as one line of Markdown prose, safe at the start of a line, in a list and in a table cell."""
-    line = visible(text, cap)
-    line = _WORD_AFTER.sub(WORD_JOINER, line)
+    line = visible(text, cap) or ("(empty)" if text else "")
+    line = _WWW.sub(WORD_JOINER, _AFTER_COLON.sub(WORD_JOINER, line))
     line = _ISSUE.sub(rf"\1{WORD_JOINER}", line)
     line = line.replace("@", "@" + WORD_JOINER).replace("#", "#" + WORD_JOINER)
     return _MARKS.sub(lambda mark: mark[0] if _is_plain(line, mark.start()) else _reference(mark[0]), line)
@@ -109,7 +111,8 @@ def label(text: str, cap: int = 40) -> str:
     # Slices are often called `<30`; the wide signs look alike and are no marks.
     line = visible(text, 2 * cap).replace("<", "\uff1c").replace(">", "\uff1e")
     kept = "".join(
-        character if character.isalnum() or character in " _.,()/+-=\uff1c\uff1e" else " " for character in line
+        character if character.isalnum() or character in " _.,()/+-=\uff1c\uff1e" else " "
+        for character in line
     )
     kept = " ".join(kept.split())
     return kept[: cap - 1].rstrip() + ELLIPSIS if len(kept) > cap else kept or "-"

@@ -17,7 +17,7 @@ _ACTIVE = {
     "issue": re.compile(r"(?<![A-Za-z0-9&])(?:#|GH-)\d|[\w.-]+/[\w.-]+#\d", re.IGNORECASE),
     "emoji": re.compile(r":[a-z0-9+_-]+:", re.IGNORECASE),
     "address": re.compile(
-        r"https?://|www\.[^\s.]|ftp://|mailto:|[A-Za-z0-9._+-]@[A-Za-z0-9-]+\.", re.IGNORECASE
+        r"https?://|www\.[^\s.]|ftp://|mailto:[A-Za-z0-9]|[A-Za-z0-9._+-]@[A-Za-z0-9-]+\.", re.IGNORECASE
     ),
 }
 _HIDDEN = re.compile("[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e"
