@@ -1,0 +1,6 @@
+"""`python -m <package>.service serve` and `... predict`."""
+
+from .. import errors
+from .cli import main
+
+errors.run(main)

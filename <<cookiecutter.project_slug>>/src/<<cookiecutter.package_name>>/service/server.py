@@ -1,0 +1,84 @@
+"""The process: one uvicorn server that leaves without dropping a request."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from types import FrameType
+
+import uvicorn
+from threadpoolctl import threadpool_limits
+
+from ..errors import UserError
+from . import app, core
+from .core import Service
+from .settings import Settings
+
+
+class Server(uvicorn.Server):
+    """On the first SIGTERM or SIGINT: not ready and `Connection: close` for `drain_seconds`, then stop accepting.
+
+    Load balancers learn within the drain that no new request should come; what came is answered. A second signal
+    ends the drain.
+    """
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        await super().serve(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self._service.leaving or self._loop is None:
+            super().handle_exit(sig, frame)
+            return
+        self._service.leaving = True
+        self._loop.call_soon_threadsafe(self._drain, sig)
+
+    def _drain(self, sig: int) -> None:
+        name, seconds = signal.Signals(sig).name, self._service.settings.drain_seconds
+        self._service.log.write("leaving", signal=name, drain_seconds=seconds)
+        asyncio.get_running_loop().call_later(seconds, super().handle_exit, sig, None)
+
+
+def run(settings: Settings) -> None:
+    """Serve until a signal comes.
+
+    Raises:
+        UserError: the model does not fit, or the address is taken.
+    """
+    service = core.start(settings, os.environ)
+    listening = _listen(settings)
+    host, port = listening.getsockname()[:2]
+    service.log.write("ready", host=host, port=port, model=service.version.model_name, model_hash=service.model.hash)
+    config = uvicorn.Config(
+        app.of(service),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        timeout_graceful_shutdown=settings.shutdown_seconds,
+    )
+    # One BLAS thread: rows are few, and the answers are those of the evaluation.
+    with threadpool_limits(1, user_api="blas"):
+        # uvicorn raises the signal anew after a graceful end; it has done its work by then.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        Server(config, service).run(sockets=[listening])
+    service.log.write("stopped")
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((settings.host, settings.port))
+    except OSError as error:
+        raise UserError(f"environment: cannot listen on {settings.host}:{settings.port} ({error.strerror}); set SERVING_PORT") from None
+    return listening
