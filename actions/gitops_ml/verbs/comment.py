@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from gitops_ml.artifact import MAX_REPORT_BYTES, MAX_ZIP_BYTES, parse_report, report_from_zip
 from gitops_ml.errors import UserError
 from gitops_ml.events import (
     Event,
@@ -20,29 +18,20 @@ from gitops_ml.events import (
     WorkflowRun,
     find_pull_request,
     read_event,
-    repo_path,
     still_head,
 )
 from gitops_ml.github import GitHub
-from gitops_ml.inputs import decode, read_bytes
-from gitops_ml.markdown import Context, render_comment, render_missing, render_short
-from gitops_ml.report import Report
 from gitops_ml.runner import Runner
 from gitops_ml.sticky import Marker, Sticky, author_id
+
+if TYPE_CHECKING:
+    # Loaded only after the first request: the schema of the report takes longer than everything before it.
+    from gitops_ml.messages import Message
 
 ARTIFACT = "gitops-ml-report"
 STICKY_ID = "gitops-ml"
 # The account that GITHUB_TOKEN writes as.
 AUTHOR = "github-actions[bot]"
-
-
-@dataclass(frozen=True)
-class Message:
-    """The text to post, a short form of it, and an error to end with although it was posted."""
-
-    text: str
-    short: str
-    error: UserError | None = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,14 +73,11 @@ def run(options: argparse.Namespace, runner: Runner) -> int:
 def _print(options: argparse.Namespace) -> int:
     if options.report is None:
         raise UserError("--dry-run needs a report.", "gitops-ml comment --dry-run --report report.json")
-    report = _read_report(options.report)
-    marker = Marker(options.id, 0, 0, report.head.commit or "0" * 40)
-    sys.stdout.write(f"{marker}\n{render_comment(report)}")
+    from gitops_ml.messages import of_file
+
+    message = of_file(options.report)
+    sys.stdout.write(f"{Marker(options.id, 0, 0, message.head or '0' * 40)}\n{message.text}")
     return 0
-
-
-def _read_report(path: Path) -> Report:
-    return parse_report(decode(read_bytes(path, MAX_REPORT_BYTES), path), path)
 
 
 def _after_run(
@@ -107,8 +93,10 @@ def _after_run(
         return _skip(
             runner, f"No open pull request has {run.head_sha[:7]} as its head any more: nothing to post."
         )
-    context = Context(_run_url(runner, event.repository, run.id), run.head_sha)
-    message = _message(options, github, event.repository, run, context)
+    from gitops_ml.messages import of_run
+
+    url = _run_url(runner, event.repository, run.id)
+    message = of_run(github, event.repository, run, options.artifact, url)
     return _publish(options, runner, github, event.repository, pull, marker, message)
 
 
@@ -126,9 +114,9 @@ def _within_run(
     if not all(number.isdecimal() for number in numbers):
         raise UserError("GITHUB_RUN_NUMBER, GITHUB_RUN_ATTEMPT and GITHUB_RUN_ID are not all set.")
     run_number, attempt, run_id = map(int, numbers)
-    report = _read_report(options.report)
-    context = Context(_run_url(runner, event.repository, run_id), pull.head.sha)
-    message = Message(render_comment(report, context), render_short(report, context))
+    from gitops_ml.messages import of_file
+
+    message = of_file(options.report, _run_url(runner, event.repository, run_id), pull.head.sha)
     marker = Marker(options.id, run_number, attempt, pull.head.sha)
     return _publish(options, runner, github, event.repository, pull, marker, message)
 
@@ -162,49 +150,6 @@ def _skip(runner: Runner, why: str) -> int:
     runner.annotate("notice", why)
     runner.output("outcome", "skipped")
     return 0
-
-
-def _message(
-    options: argparse.Namespace, github: GitHub, repository: str, run: WorkflowRun, context: Context
-) -> Message:
-    """The comment on what the run left behind: its report, or that there is none and which jobs failed."""
-    path = f"{repo_path(repository)}/actions/runs/{run.id}"
-    number = _artifact_number(github, path, options.artifact, run.id)
-    if number is None:
-        jobs = [_job(item) for item in github.pages(f"{path}/attempts/{run.run_attempt}/jobs", key="jobs")]
-        text = render_missing(run.conclusion or "unknown", [job for job in jobs if job], context)
-        return Message(text, text)
-    content = github.download(f"{repo_path(repository)}/actions/artifacts/{number}/zip", MAX_ZIP_BYTES)
-    try:
-        report = report_from_zip(content)
-    except UserError as error:
-        text = render_missing(run.conclusion or "unknown", [], context, error.message)
-        return Message(text, text, error)
-    return Message(render_comment(report, context), render_short(report, context))
-
-
-def _artifact_number(github: GitHub, path: str, name: str, run_id: int) -> int | None:
-    """The newest artifact of this run with exactly this name; a run that was started again may have several."""
-    numbers = []
-    for item in github.pages(f"{path}/artifacts", key="artifacts", name=name):
-        if not isinstance(item, dict) or item.get("name") != name or item.get("expired"):
-            continue
-        made_by = item.get("workflow_run")
-        if isinstance(made_by, dict) and made_by.get("id") not in (None, run_id):
-            continue
-        size = item.get("size_in_bytes")
-        if isinstance(size, int) and size > MAX_ZIP_BYTES:
-            raise UserError(f"The artifact {name} has {size:,} bytes; at most {MAX_ZIP_BYTES:,} are read.")
-        if isinstance(item.get("id"), int):
-            numbers.append(int(item["id"]))
-    return max(numbers, default=None)
-
-
-def _job(item: Any) -> tuple[str, str] | None:
-    """Name and conclusion of a job that did not succeed."""
-    if not isinstance(item, dict) or item.get("conclusion") in ("success", "skipped", "neutral"):
-        return None
-    return str(item.get("name", "")), str(item.get("conclusion") or item.get("status") or "unknown")
 
 
 def _run_url(runner: Runner, repository: str, run_id: int) -> str:
