@@ -357,7 +357,10 @@ def test_a_dry_run_without_a_report_is_one_clear_error(tmp_path: Path) -> None:
 
 
 def test_the_verb_loads_nothing_heavy(tmp_path: Path) -> None:
-    code = "import gitops_ml.messages, gitops_ml.verbs.comment, sys; print(*{name.split('.')[0] for name in sys.modules})"
+    code = (
+        "import gitops_ml.messages, gitops_ml.verbs.comment, sys;"
+        "print(*{name.split('.')[0] for name in sys.modules})"
+    )
     environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PACKAGE.parent)}
     loaded = subprocess.run(
         [sys.executable, "-c", code],
