@@ -17,6 +17,7 @@ from gitops_ml.pairing import Pair, Task, pair
 from gitops_ml.predictions import Predictions
 from gitops_ml.report import Comparison, Direction, Identity, Interval, Metric, MetricVerdict, Slice
 from gitops_ml.reports import Reports
+from gitops_ml.scores import Sample
 
 MAX_SLICES = 200
 # Timings of one run on a shared machine: a smaller factor than this says nothing.
@@ -44,6 +45,7 @@ class Head:
     values: Mapping[str, float]
     known: Mapping[str, Known] = field(default_factory=dict)
     slice_columns: tuple[str, ...] = ()
+    positive_class: str | None = None
 
     def direction(self, name: str) -> Direction | None:
         return self.gates.direction(name) if self.gates is not None else look_up(name).direction
@@ -56,12 +58,25 @@ def settle_head(side: Side, task: Task | None, gates: Gates | None) -> tuple[Hea
     """
     noise = gates.measure() if gates is not None else Noise()
     columns = gates.slices.columns if gates is not None and gates.slices is not None else ()
-    reported = side.reports.metrics
     if side.predictions is None or task is None:
-        return Head(side, task, gates, noise, reported, {}, columns), []
-    sample = pair(side.predictions, None, task, side.reports.run.positive_class).head
-    values, known, problems = dict(reported), {}, []
-    for name, value in reported.items():
+        return Head(side, task, gates, noise, side.reports.metrics, slice_columns=columns), []
+    stated = side.reports.run.positive_class
+    found = pair(side.predictions, None, task, stated)
+    values, known, problems = _computed(side.reports, found.head)
+    if problems and stated is None and len(found.classes) == 2 and found.head.positive is not None:
+        # Which class is the positive one was a guess; the reported numbers may prove it wrong.
+        other = found.classes[1 - found.head.positive]
+        again = _computed(side.reports, pair(side.predictions, None, task, other).head)
+        if not again[2]:
+            values, known, problems = again
+            stated = other
+    return Head(side, task, gates, noise, values, known, columns, stated), problems
+
+
+def _computed(reports: Reports, sample: Sample) -> tuple[dict[str, float], dict[str, Known], list[str]]:
+    """Metrics with those that `sample` gives computed anew, their definitions, and where the reported ones disagree."""
+    values, known, problems = dict(reports.metrics), {}, []
+    for name, value in reports.metrics.items():
         definition = scores.settle(look_up(name), sample, value)
         computed = scores.score(definition, sample)
         if computed is None:
@@ -70,11 +85,11 @@ def settle_head(side: Side, task: Task | None, gates: Gates | None) -> tuple[Hea
             if "." in name:
                 continue
             problems.append(
-                f"{side.reports.path / 'metrics.json'}, key {shown(name)}: says {value:.6g}, "
+                f"{reports.path / 'metrics.json'}, key {shown(name)}: says {value:.6g}, "
                 f"but the predictions beside it give {computed:.6g}."
             )
         values[name], known[name] = computed, definition
-    return Head(side, task, gates, noise, values, known, columns), problems
+    return values, known, problems
 
 
 def compare_with(
@@ -127,8 +142,7 @@ def compare_with(
 def _pair(head: Head, base: Predictions | None) -> tuple[Pair | None, str]:
     if head.side.predictions is None or base is None or head.task is None:
         return None, ""
-    positive = head.side.reports.run.positive_class
-    found = pair(head.side.predictions, base, head.task, positive, head.slice_columns)
+    found = pair(head.side.predictions, base, head.task, head.positive_class, head.slice_columns)
     return (found, "") if found.base is not None else (None, found.reason)
 
 

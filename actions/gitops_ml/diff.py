@@ -220,8 +220,7 @@ def _own_sample(head: Head, problems: list[str]) -> Pair | None:
     if head.side.predictions is None or head.task is None:
         return None
     try:
-        positive = head.side.reports.run.positive_class
-        return pair(head.side.predictions, None, head.task, positive, head.slice_columns)
+        return pair(head.side.predictions, None, head.task, head.positive_class, head.slice_columns)
     except UserError as error:
         problems.append(worded(error))
         return None
@@ -330,6 +329,15 @@ def _changes(inputs: Inputs) -> list[Change]:
         ("package", base.packages, head.packages),
     )
     changes = []
+    if (
+        not (head.files and base.files)
+        and head.data_hash
+        and base.data_hash
+        and head.data_hash != base.data_hash
+    ):
+        changes.append(
+            Change(kind="data", name="data", before=base.data_hash[:12], after=head.data_hash[:12])
+        )
     for kind, before, after in kinds:
         if not before or not after:
             continue  # one side does not say: everything would look new or gone

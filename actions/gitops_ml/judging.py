@@ -22,10 +22,11 @@ def judge(
     results: list[GateResult] = []
     if missing:
         results.append(_missing_baseline(gates, gates.primary, missing))
-    for name, rule in gates.metrics.items():
+    # The primary metric is judged even when no limit is set for it.
+    for name, rule in {gates.primary: MetricRule(), **gates.metrics}.items():
         metric = metrics.get(name)
         if metric is None or metric.head is None:
-            results.append(_result(name, "missing metric", rule.severity, "head does not report this metric"))
+            results.append(_absent(name, rule, nowhere=metric is None and not missing))
             continue
         results += _bounds(name, rule, metric)
         if not missing:
@@ -51,6 +52,15 @@ def _result(
             "message": message[:500],
         }
     )  # fmt: skip
+
+
+def _absent(name: str, rule: MetricRule, nowhere: bool) -> GateResult:
+    """A gated metric that head lacks; one that the baseline lacks too is a fault of the gates, not of head."""
+    if nowhere:
+        return _result(
+            name, "missing metric", "warn", "neither side reports this metric; take it out of the gates"
+        )
+    return _result(name, "missing metric", rule.severity, "head does not report this metric")
 
 
 def _missing_baseline(gates: Gates, subject: str, reason: str) -> GateResult:

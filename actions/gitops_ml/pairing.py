@@ -110,7 +110,8 @@ def _classification(
     found |= {
         name.removeprefix(f"{SCORE}_") for side in sides for name in side.score_columns if name != SCORE
     }
-    found |= {positive_class} if positive_class is not None and len(found) <= 2 else set()
+    if positive_class is not None and len(found) < 2:
+        found.add(positive_class)
     classes = tuple(sorted(found, key=_class_order))
     positive = _positive(classes, positive_class, head, columns[0])
     truth = _codes(columns[0]["y_true"], classes)

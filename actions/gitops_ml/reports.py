@@ -125,13 +125,14 @@ def parse_run(value: Any, path: Path) -> Run:
     seed = value.get("seed")
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or abs(seed) >= 2**63):
         raise UserError(f"{path}, key 'seed': must be an integer of at most 64 bits.")
-    positive = value.get("positive_class")
+    params = _entries(value, "params", path)
+    positive = value.get("positive_class", params.get("data.positive_class"))
     return Run(
         **texts,
         seed=seed,
         positive_class=None if positive is None else label_text(positive),
         duration_s=_amount(value, "duration_s", path),
-        params={name: _shown_value(item) for name, item in _entries(value, "params", path).items()},
+        params={name: _shown_value(item) for name, item in params.items()},
         files={name: _file_value(item) for name, item in _entries(value, "files", path).items()},
         packages={name: _shown_value(item) for name, item in _entries(value, "packages", path).items()},
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -540,6 +542,49 @@ def test_the_positive_class_is_found_whatever_it_is_called(
         write_reports(place / "head", named, metrics=metrics_of(columns))
         code, report = diff("--base", "base")
         assert (code, report.problems) == (0, ()), labels
+
+
+def test_a_wrong_guess_of_the_positive_class_is_mended_by_the_reported_numbers(
+    place: Path, diff: Any
+) -> None:
+    """Without y_pred, of `good` and `bad` nothing says that `bad` is what the score is of, but log loss does."""
+    columns = classification()
+    named = {name: columns[name] for name in ("id", "y_score", "site")}
+    named["y_true"] = np.where(columns["y_true"] == "malignant", "bad", "good")
+    write_reports(place / "base", named, metrics=metrics_of(columns))
+    write_reports(place / "head", named, metrics=metrics_of(columns))
+    code, report = diff("--base", "base")
+    assert (code, report.problems) == (0, ())
+    assert metric(report, "roc_auc").head == pytest.approx(metrics_of(columns)["roc_auc"])
+
+
+SCRIPT = """
+import json, pathlib
+from sklearn.datasets import load_wine
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_score
+features, target = load_wine(return_X_y=True)
+for name, strength in (("base", 1), ("head", 0.0001)):
+    model = LogisticRegression(C=strength, max_iter=20)
+    accuracy = cross_val_score(model, features / features.max(0), target).mean()
+    folder = pathlib.Path(name)
+    folder.mkdir()
+    (folder / "metrics.json").write_text(json.dumps({"accuracy": accuracy}))
+"""
+
+
+def test_a_plain_script_that_writes_metrics_only_can_use_the_diff(place: Path, diff: Any) -> None:
+    (place / "gates.yaml").write_text(
+        "schema: 1\nprimary: accuracy\nmetrics: {accuracy: {floor: 0.5, max_drop: 0.02}}\n"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", SCRIPT], cwd=place, check=True)
+    code, report = diff("--base", "base")
+    assert code == 1
+    assert metric(report, "accuracy").verdict == "regressed"
+    assert diff("--base", "head")[0] == 1  # below the floor, though nothing changed
+    (place / "head").rename(place / "worse")
+    (place / "base").rename(place / "head")
+    assert diff("--base", "worse")[1].verdict == "pass"
 
 
 def test_a_report_of_hostile_names_stays_within_its_schema(place: Path, diff: Any) -> None:

@@ -215,6 +215,20 @@ def test_a_gated_metric_that_head_lacks_fails() -> None:
     assert decide({"floor": 0.5}, gone) == {"missing metric": "fail"}
 
 
+def test_a_primary_metric_that_head_lacks_fails_though_no_limit_is_set_for_it() -> None:
+    gates = Gates.model_validate({"schema": 1, "primary": "auc"})
+    (only,) = judge(gates, {"auc": Metric(name="auc", base=0.9, verdict="gone")}, (), "", TODAY)
+    assert (only.rule, only.outcome) == ("missing metric", "fail")
+
+
+def test_a_metric_that_neither_side_reports_warns_so_that_the_gates_can_be_mended() -> None:
+    gates = Gates.model_validate({"schema": 1, "primary": "auc", "metrics": {"ghost": {"floor": 1}}})
+    results = judge(gates, {"auc": compared("auc", 0.9, 0.9, "unchanged")}, (), "", TODAY)
+    assert [(result.subject, result.outcome) for result in results] == [("ghost", "warn")]
+    alone = judge(gates, {"auc": Metric(name="auc", head=0.9, verdict="new")}, (), "no baseline", TODAY)
+    assert ("ghost", "fail") in [(result.subject, result.outcome) for result in alone]
+
+
 WAIVER = {"metric": "auc", "reason": "known bad batch", "expires": dt.date(2026, 5, 1)}
 
 
@@ -232,7 +246,9 @@ def test_a_waiver_holds_until_its_day_and_says_why() -> None:
 
 def slices_of(rule: dict[str, Any], *parts: Slice) -> list[GateResult]:
     content = {"schema": 1, "primary": "auc", "slices": {"columns": ["site"], **rule}}
-    return judge(Gates.model_validate(content), {}, parts, "", TODAY)
+    return judge(
+        Gates.model_validate(content), {"auc": compared("auc", 0.9, 0.9, "unchanged")}, parts, "", TODAY
+    )
 
 
 def part(value: str, rows: int, head: float, verdict: str = WORSE) -> Slice:
