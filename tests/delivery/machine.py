@@ -15,10 +15,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.delivery.simulation import PIPELINES, SKEW, Simulation, covered
+from tests.delivery.simulation import Simulation
+from tests.delivery.truth import PIPELINES, SKEW, covered
 
 number = st.integers(0, 5)
 choice = st.sampled_from([-1, -1, -1, 0, 1, 2, 3])
+misfortunes = st.sampled_from(["sicken", "fail", "drift", "corrupt", "forge", "tear", "revoke", "pin"])
 approvers = st.sampled_from(["ben", "ben", "ann"])
 # How many of its steps a run makes (0: its event is lost), what becomes of it then, and how wrong its clock is.
 Run = tuple[int, str, dt.timedelta]
@@ -135,25 +137,17 @@ class Histories(RuleBasedStateMachine):
         self.all.roll_back(name, depth)
         self.event(name, run)
 
-    @rule(
-        pick=number,
-        which=number,
-        what=st.sampled_from(["sick", "failing", "drift", "corrupt", "revoke", "pin"]),
-    )
+    @rule(pick=number, which=number, what=misfortunes)
     def misfortune(self, pick: int, which: int, what: str) -> None:
         name, release = self.environment(pick), self.release(which)
-        if what == "sick":
-            self.all.sicken(name, release)
-        elif what == "failing":
+        if what == "fail":
             self.all.failing.add((name, release))
-        elif what == "drift":
-            self.all.drift(name)
-        elif what == "corrupt":
-            self.all.corrupt(name, release)
         elif what == "revoke":
             self.all.revoke(release)
-        else:
+        elif what == "pin":
             self.all.pin(name, None if which > 3 else release)
+        else:
+            getattr(self.all, what)(*([name] if what == "drift" else [name, release]))
 
     @rule(minutes=st.sampled_from([1, 30, 150, 1440, 3000]), heal=st.booleans(), pick=number)
     def wait(self, minutes: int, heal: bool, pick: int) -> None:

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from tests.delivery import machine
-from tests.delivery.simulation import covered
+from tests.delivery.truth import covered
 
 HISTORIES = int(os.environ.get("HISTORIES", "10000"))
 

@@ -79,7 +79,7 @@ def not_revoked(world: World, release: str) -> Finding:
 def proven(world: World, earlier: Step, step: Step, manifest: Manifest) -> Finding:
     """Whether `earlier` holds valid evidence for everything that `step` asks; the newest evidence counts."""
     rule = f"proven in {earlier.name}"
-    records = world.facts.evidence.get((earlier.name, manifest.release), ())
+    records = bound(world, earlier.name, manifest.release)
     unreadable = world.facts.unreadable_evidence(earlier.name, manifest.release)
     if unreadable and (not records or max(unreadable) > (records[-1].generation, records[-1].attempt)):
         return Finding(rule, "waiting", f"its newest evidence in {earlier.name} is unreadable")
@@ -102,15 +102,17 @@ def proven(world: World, earlier: Step, step: Step, manifest: Manifest) -> Findi
     return Finding(rule, "passed", f"{', '.join(step.evidence)} at {evidence.at:%Y-%m-%d %H:%M}")
 
 
+def bound(world: World, environment: str, release: str) -> list[Evidence]:
+    """The evidence of `release` that belongs to a deployment that became healthy; any other proves nothing."""
+    healthy = {
+        item.order for item in world.facts.history(environment) if item.healthy and item.release == release
+    }
+    records = world.facts.evidence.get((environment, release), ())
+    return [record for record in records if (record.generation, record.attempt) in healthy]
+
+
 def _void(world: World, earlier: Step, evidence: Evidence) -> str | None:
-    """Why `evidence` is not bound to a healthy deployment, the present policy and a trusted workflow."""
-    order = (evidence.generation, evidence.attempt)
-    bound = any(
-        item.order == order and item.healthy and item.release == evidence.release
-        for item in world.facts.history(earlier.name)
-    )
-    if not bound:
-        return "its evidence belongs to no healthy deployment"
+    """Why `evidence` is not of the present policy and a trusted workflow."""
     if evidence.policy != world.pipeline.policy(earlier.name):
         return "its evidence was gathered under another policy; the next run of deliver proves it again"
     if evidence.run.workflow not in world.pipeline.trusted_workflows:

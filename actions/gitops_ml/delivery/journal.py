@@ -33,7 +33,7 @@ def start(
 ) -> Intent:
     """The intent of the next attempt; raises `UserError` when a run that read a newer main has started already."""
     history = facts.history(desired.environment)
-    if history and history[-1].intent.fence > desired.fence:
+    if is_overtaken(facts, desired):
         raise UserError(
             f"A run that read a newer main has started to deploy {desired.environment}; this one stops.",
             "Nothing has to be done: the newer run brings the environment to where main is.",
@@ -54,6 +54,12 @@ def start(
         run=author.run,
         at=now,
     )
+
+
+def is_overtaken(facts: Facts, desired: Desired) -> bool:
+    """Whether a run that read a newer main has written its intent in the meantime."""
+    history = facts.history(desired.environment)
+    return bool(history) and history[-1].intent.fence > desired.fence
 
 
 def finish(intent: Intent, live: Live, reason: str, now: dt.datetime) -> Outcome:
