@@ -19,7 +19,7 @@ _VERSION = re.compile(r"#\s*v\d+\.\d+\.\d+\b")
 _USES = re.compile(r"^\s*(?:-\s+)?uses:\s*(?P<target>\S+)(?P<rest>.*)$")
 _GRANT = re.compile(r"^\s+(?P<scope>[a-z-]+):\s*(?:read|write)\b(?P<rest>.*)$")
 _PYTHON = re.compile(
-    r"\bpython[\d.]*\b[^\n|;&]*\s-c\b|\bpython[\d.]*\s*(?:-\s*)?<<|^#!.*python", re.MULTILINE
+    r"\bpython[\d.]*\s[^\n|;&]*(?<!\S)-c\b|\bpython[\d.]*\s*(?:-\s*)?<<|^#!.*python", re.MULTILINE
 )
 _FETCHED = re.compile(
     r"\b(?:curl|wget)\b[^\n]*\|\s*(?:sudo\s+)?(?:ba|z|da)?sh\b|\b(?:ba)?sh\b[^\n]*<\(\s*(?:curl|wget)\b"
