@@ -137,7 +137,9 @@ def _metrics(report: Report, comparison: Comparison | None, title: str) -> str:
     rows: list[tuple[str, Sequence[Cell]]] = []
     for metric in wording.sorted_metrics(report, comparison.metrics):
         name = f"{_code(metric.name)}{' <b>primary</b>' if metric.name == report.primary else ''}"
-        better = {"higher": "↑ higher", "lower": "↓ lower", None: ""}[metric.direction]
+        better = {"higher": "<span>↑ higher</span>", "lower": "<span>↓ lower</span>", None: ""}[
+            metric.direction
+        ]
         rows.append((_quiet(metric), [name, better, *_numbers(metric), _verdict(metric), _text(metric.why)]))
     toggle = '<label><input type="checkbox" id="only-changes"> only what changed</label>'
     first = comparison.baseline == "merge base"

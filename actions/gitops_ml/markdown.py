@@ -221,10 +221,10 @@ def _verdict(metric: Metric, with_change: bool = False) -> str:
 
 
 def _reasons(comparison: Comparison, detail: Detail) -> str:
-    """Why metrics cannot be compared: each reason once, with the metrics it holds for."""
+    """Why metrics cannot be compared, and other remarks: each once, with the metrics it holds for."""
     names: dict[str, list[str]] = {}
     for metric in comparison.metrics:
-        if metric.why and metric.verdict == "not comparable":
+        if metric.why:
             names.setdefault(metric.why, []).append(metric.name)
     lines = []
     for why, which in list(names.items())[: min(5, detail.rows)]:
@@ -249,8 +249,12 @@ def _gates(report: Report, detail: Detail) -> str:
 
 
 def _green_gates(report: Report, detail: Detail) -> str:
-    rows = [_gate_cells(gate) for gate in report.gates if gate.outcome == "pass"]
-    return _table(["Of", "Rule", ">Limit", ">Actual"], rows, detail)
+    rows = [
+        [*_gate_cells(gate), prose(gate.message, detail.cap)]
+        for gate in report.gates
+        if gate.outcome == "pass"
+    ]
+    return _table(["Of", "Rule", ">Limit", ">Actual", "Why"], rows, detail)
 
 
 def _gate_cells(gate: GateResult) -> list[str]:
@@ -298,8 +302,10 @@ def _slices(report: Report, detail: Detail) -> str:
 
 def _slice_title(report: Report) -> str:
     comparison = wording.find(report, "merge base")
-    worse = sum(each.metric.verdict == "regressed" for each in comparison.slices) if comparison else 0
-    return "Slices, worst first" + (f" ({worse} regressed)" if worse else "")
+    slices = comparison.slices if comparison else ()
+    worse = sum(each.metric.verdict == "regressed" for each in slices)
+    subject = f"{code(slices[0].metric.name)} by slice" if slices else "Slices"
+    return f"{subject}, worst first" + (f" ({worse} regressed)" if worse else "")
 
 
 def _suite_title(report: Report) -> str:
