@@ -101,8 +101,8 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--pairs", type=int, default=1000)
-    parser.add_argument("--rows", type=int, default=500)
-    parser.add_argument("--resamples", type=int, default=1000)
+    parser.add_argument("--rows", type=int, default=400)
+    parser.add_argument("--resamples", type=int, default=500)
     options = parser.parse_args()
     noise = bootstrap.Noise(options.resamples, 0.95, 0)
     missed = 0

@@ -286,8 +286,8 @@ def _auc_means(known: Known, head: Sample, base: Sample) -> _Means:
 
 
 def effective_rows(known: Known, sample: Sample) -> int:
-    """The rows that carry the metric: all, or those of the rarest class for ranked metrics."""
-    if known.kind not in scores.RANKED:
+    """The rows that carry the metric: all, or with two classes those of the rarer, where it sets the noise."""
+    if sample.classes != 2 or known.kind == "accuracy" or known.kind in scores.MEANS:
         return sample.rows
     counts = np.bincount(sample.truth, minlength=sample.classes)
     return int(counts[counts > 0].min())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -20,8 +21,10 @@ from gitops_ml.reports import Reports
 from gitops_ml.scores import Sample
 
 MAX_SLICES = 200
-# Timings of one run on a shared machine: a smaller factor than this says nothing.
+# Timings of one run on a shared machine: a smaller factor than this, or less than a second of training, says nothing.
 TIME_FACTOR = 1.5
+TRAINING_SECONDS = 1.0
+_TRAINING = re.compile(r"(^|[._])(fit|train|training)_(.*_)?(seconds|secs|s)$")
 NO_PREDICTIONS = "no predictions on both sides, so noise is not measured"
 NOT_FROM_PREDICTIONS = "not computed from predictions, so noise is not measured"
 
@@ -196,14 +199,21 @@ def _metric(
     return by_sign(name, direction, value, reported_base, NOT_FROM_PREDICTIONS if paired else NO_PREDICTIONS)
 
 
+def _too_close_a_timing(name: str, head: float, base: float) -> bool:
+    if look_up(name).kind != "time":
+        return False
+    short = _TRAINING.search(name.lower()) is not None and abs(head - base) < TRAINING_SECONDS
+    return short or max(head, base) < TIME_FACTOR * min(head, base)
+
+
 def by_sign(name: str, direction: Direction | None, head: float, base: float, why: str) -> Metric:
-    """A metric without an interval: judged by its sign, timings only from a factor of `TIME_FACTOR` on."""
+    """A metric without an interval: judged by its sign, timings only when far apart."""
     delta = head - base
     verdict: MetricVerdict
     if delta == 0:
         verdict, why = "unchanged", ""
-    elif look_up(name).kind == "time" and max(head, base) < TIME_FACTOR * min(head, base):
-        verdict, why = "within noise", f"timings within a factor of {TIME_FACTOR:g} are not told apart"
+    elif _too_close_a_timing(name, head, base):
+        verdict, why = "within noise", "one timing on each side; this close they are not told apart"
     elif direction is None:
         verdict, why = "not comparable", "which direction is better is not known; say it in gates.yaml"
     else:

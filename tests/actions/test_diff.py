@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gitops_ml.catalogue import look_up
 from gitops_ml.cli import main
+from gitops_ml.comparing import by_sign
 from gitops_ml.report import Comparison, Metric, Report
 
 from tests.actions.comparison import GATES, classification, metrics_of, write_reports
@@ -231,6 +233,25 @@ def test_without_predictions_the_evaluation_hash_decides(
     _, report = diff("--base", "base")
     assert report.verdict == "warn"
     assert metric(report, "roc_auc").verdict == "not comparable"
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "base", "verdict"),
+    [
+        ("fit_seconds", 0.9, 0.1, "within noise"),
+        ("fit_seconds", 2.9, 2.0, "within noise"),
+        ("fit_seconds", 9.0, 2.0, "regressed"),
+        ("fit_seconds", 2.0, 9.0, "improved"),
+        ("latency_ms", 12.0, 10.0, "within noise"),
+        ("latency_seconds", 0.9, 0.1, "regressed"),
+        ("profit", 2.0, 1.0, "not comparable"),
+        ("profit", 1.0, 1.0, "unchanged"),
+    ],
+)
+def test_a_number_without_predictions_is_judged_with_care(
+    name: str, head: float, base: float, verdict: str
+) -> None:
+    assert by_sign(name, look_up(name).direction, head, base, "why").verdict == verdict
 
 
 def test_no_gates_at_all_is_said_and_a_regression_still_warns(place: Path, diff: Any) -> None:
