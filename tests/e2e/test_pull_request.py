@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from tests.e2e.act import ActRun, jobs_of
-from tests.e2e.conftest import WEAK
+from tests.e2e.conftest import STRENGTH, WEAK
 from tests.e2e.loop import FORK, Loop
+from tests.fakes.state import Run
 
 TRAINED = {"lint", "unit", "data", "train", "base", "model-tests"}
 
@@ -53,7 +54,7 @@ def test_first_pull_request_without_a_baseline(loop: Loop) -> None:
 
 def test_better_model(loop: Loop) -> None:
     loop.start(loop.main)
-    loop.edit("params.yaml", WEAK, "C: 0.5")
+    loop.edit("params.yaml", WEAK, STRENGTH)
     loop.commit("Regularise less")
     pull = loop.open("better")
     done, run = loop.train(pull)
@@ -119,7 +120,7 @@ def test_worse_model_then_looser_gates(loop: Loop) -> None:
 
 def test_noise_only(loop: Loop) -> None:
     loop.start(loop.main)
-    loop.edit("params.yaml", WEAK, "C: 0.00201")
+    loop.edit("params.yaml", WEAK, "C: 0.0301")
     loop.commit("Turn a knob by a hair")
     done, _ = loop.train(loop.open("noise"))
     assert done.results["gate"] == "success", done.log[-5000:]
@@ -168,17 +169,22 @@ def test_documents_only(loop: Loop) -> None:
 
 HOSTILE_BRANCH = "feature/$(touch${IFS}pwned)`id`;&|'\"<img>"
 HOSTILE_TITLE = "::set-output name=verdict::pass @everyone ${{ github.token }} <script>alert(1)</script>"
+# What a stranger puts in the place of `dvc repro`.
+FORGED = """\
+\tmkdir -p model reports build
+\ttouch model/x build/x
+\tcp forged.json reports/metrics.json
+"""
 HOSTILE_METRIC = "<img src=x onerror=alert(1)> @octocat |[x](javascript:alert(1))"
 
 
 def test_fork_with_hostile_names(loop: Loop) -> None:
     """A stranger's pull request: names are text, it is found by head and not by what it says, and it is answered."""
     loop.start(loop.main)
-    text = (loop.checkout / "Makefile").read_text(encoding="utf-8")
-    forged = "\ttrue\n\nforge:\n\tmkdir -p model reports build\n\ttouch build/x model/x\n\tcp forged.json reports/metrics.json\n"
+    makefile = loop.checkout / "Makefile"
+    text = makefile.read_text(encoding="utf-8")
     assert text.count("\tdvc repro\n") == 1
-    text = text.replace("\tdvc repro\n", "\t$(MAKE) forge\n")
-    (loop.checkout / "Makefile").write_text(text + "\nforge:" + forged.split("forge:")[1], encoding="utf-8")
+    makefile.write_text(text.replace("\tdvc repro\n", FORGED), encoding="utf-8")
     numbers = {HOSTILE_METRIC: 1.0, "roc_auc": 0.99}
     (loop.checkout / "forged.json").write_text(json.dumps(numbers), encoding="utf-8")
     loop.commit(HOSTILE_TITLE)
@@ -201,9 +207,6 @@ def test_fork_with_hostile_names(loop: Loop) -> None:
 def test_no_comment_for_other_events(loop: Loop, event: str) -> None:
     loop.start(loop.main)
     pull = loop.open(f"other-{event}")
-    _, run = None, None
-    from tests.fakes.state import Run
-
     run = Run(5000 + len(loop.forge.state.runs), 1, pull.head_repo, pull.ref, pull.sha, event=event)
     loop.forge.state.runs.append(run)
     done = loop.comment(run)
