@@ -14,6 +14,7 @@ VERBS: dict[str, str] = {
     "comment": "post a run's report as the one sticky comment of its pull request",
     "diff": "compare two reports folders under gates.yaml and write the report",
     "gate": "fail unless every needed job succeeded or was not needed",
+    "image": "build the image of a model, smoke-test it, push it when asked",
     "scope": "say which parts of the pipeline a change touches",
     "train": "run the training command and record time, memory and what it did",
 }
