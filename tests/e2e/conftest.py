@@ -39,7 +39,7 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
     subprocess.run(["git", "config", "uploadpack.allowAnySHA1InWant", "true"], cwd=origin.path, check=True)
     environment = root / "venv"
     subprocess.run(
-        ["uv", "sync", "--quiet", "--locked", "--all-groups"],
+        ["make", "setup"],
         cwd=project,
         env=environ | {"UV_PROJECT_ENVIRONMENT": str(environment)},
         check=True,
