@@ -67,7 +67,7 @@ class Served:
 
     def records(self, count: int = 3) -> list[dict[str, Any]]:
         """Rows of the training data as a caller would send them."""
-        return records_of(self.service.model.reference.head(count))
+        return records_of(self.service.model.reference.head(count), self.contract)
 
     def predict(self, *records: dict[str, Any], **query: str) -> Any:
         return self.client.post("/predict", json={"records": list(records)}, params=query)
@@ -83,9 +83,9 @@ def serve(folder: Path, **given: Any) -> Served:
     return Served(service, TestClient(app.of(service), raise_server_exceptions=False, follow_redirects=False), log)
 
 
-def records_of(rows: pd.DataFrame) -> list[dict[str, Any]]:
+def records_of(rows: pd.DataFrame, contract: Contract) -> list[dict[str, Any]]:
     """Typed rows as JSON records: booleans as such, dates as text, null for missing."""
-    columns = model.as_rows(rows)
+    columns = model.as_rows(rows, contract)
     return [{name: values[row] for name, values in columns.items()} for row in range(len(rows))]
 
 
