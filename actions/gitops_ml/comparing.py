@@ -142,6 +142,14 @@ def compare_with(
     return comparison, found
 
 
+def alone(head: Head) -> tuple[Metric, ...]:
+    """Head's metrics where there is nothing to compare them with."""
+    return tuple(
+        Metric(name=name, direction=head.direction(name), head=head.values[name], verdict="new")
+        for name in _order(head.values, head.gates)
+    )
+
+
 def _pair(head: Head, base: Predictions | None) -> tuple[Pair | None, str]:
     if head.side.predictions is None or base is None or head.task is None:
         return None, ""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gitops_ml.catalogue import look_up
-from gitops_ml.comparing import Head, Side, compare_slices, compare_with, settle_head
+from gitops_ml.comparing import Head, Side, alone, compare_slices, compare_with, settle_head
 from gitops_ml.curves import curves
 from gitops_ml.errors import UserError
 from gitops_ml.gates import Gates
@@ -81,10 +81,9 @@ def build_report(inputs: Inputs) -> Report:
     """The report of a head that was trained."""
     problems, notes = list(inputs.problems), list(inputs.notes)
     gates = inputs.judges.effective()
-    head, pair_found, base, production = _compare(inputs, gates, problems)
+    head, sample, base, production = _compare(inputs, gates, problems)
     comparisons = [base] if production is None else [base, production]
-    sample = pair_found or _own_sample(head, problems)
-    results = _judge(inputs, head, base, sample, problems)
+    results = _judge(inputs, head, base)
     if gates is None:
         notes.append("There is no gates.yaml, so no limit was applied.")
     changes = [*inputs.judges.changes(), *_changes(inputs)]
@@ -187,12 +186,22 @@ def _compare(
     production = None
     if inputs.production is not None:
         production, _ = _compare_baseline("production", head, inputs.production, None, problems)
-    if found is not None:
-        try:
-            base = base.model_copy(update={"slices": compare_slices(head, found)[:200]})
-        except UserError as error:
-            problems.append(worded(error))
-    return head, found, base, production
+    sample = found or _own_sample(head, problems)
+    return head, sample, _with_slices(head, base, sample, problems), production
+
+
+def _with_slices(head: Head, base: Comparison, sample: Pair | None, problems: list[str]) -> Comparison:
+    """`base` with the slices that the gates ask for; that they cannot be judged is a problem, never a pass."""
+    if head.gates is None or head.gates.slices is None:
+        return base
+    if sample is None:
+        problems.append("Slices cannot be judged: head has no usable predictions.")
+        return base
+    try:
+        return base.model_copy(update={"slices": compare_slices(head, sample)})
+    except UserError as error:
+        problems.append(worded(error))
+        return base
 
 
 def _compare_baseline(
@@ -203,16 +212,23 @@ def _compare_baseline(
     problems: list[str],
 ) -> tuple[Comparison, Pair | None]:
     if baseline.side is None:
-        missing = Identity(commit=_hash(baseline.commit))
-        return Comparison(
-            baseline=name, available=False, reason=baseline.reason[:500], identity=missing
-        ), None
+        return _unavailable(name, head, baseline.reason, Identity(commit=_hash(baseline.commit))), None
     known = identity(baseline.side.reports.run, baseline.commit, baseline.age_s)
     try:
         return compare_with(name, head, baseline.side, rescored, known)
     except UserError as error:
         problems.append(worded(error))
-        return Comparison(baseline=name, available=False, reason=error.message[:500], identity=known), None
+        return _unavailable(name, head, error.message, known), None
+
+
+def _unavailable(
+    name: Literal["merge base", "production"], head: Head, reason: str, known: Identity
+) -> Comparison:
+    """Head's own numbers stand beside a missing merge base, so that the first report shows them."""
+    metrics = alone(head) if name == "merge base" else ()
+    return Comparison(
+        baseline=name, available=False, reason=reason[:MAX_TEXT], identity=known, metrics=metrics
+    )
 
 
 def _own_sample(head: Head, problems: list[str]) -> Pair | None:
@@ -226,29 +242,12 @@ def _own_sample(head: Head, problems: list[str]) -> Pair | None:
         return None
 
 
-def _judge(
-    inputs: Inputs, head: Head, base: Comparison, sample: Pair | None, problems: list[str]
-) -> list[GateResult]:
-    gates = head.gates
-    if gates is None:
+def _judge(inputs: Inputs, head: Head, base: Comparison) -> list[GateResult]:
+    if head.gates is None:
         return []
-    slices = base.slices
-    if gates.slices is not None and not slices:
-        if sample is None:
-            problems.append("Slices cannot be judged: head has no usable predictions.")
-        elif not problems:
-            try:
-                slices = compare_slices(head, sample)
-            except UserError as error:
-                problems.append(worded(error))
     metrics = {metric.name: metric for metric in base.metrics}
-    if not base.available:
-        metrics = {
-            name: Metric(name=name, direction=head.direction(name), head=value, verdict="new")
-            for name, value in head.values.items()
-        }
     missing = "" if base.available else (base.reason or "there is no baseline")
-    return judge(gates, metrics, slices, missing, inputs.today)
+    return judge(head.gates, metrics, base.slices, missing, inputs.today)
 
 
 def _overall(

@@ -128,6 +128,8 @@ def test_the_first_pull_request_has_no_baseline(
     assert not comparison(report).available
     assert comparison(report).reason == "the first pull request"
     assert outcomes(report)["roc_auc", "floor"] == "pass"
+    assert (metric(report, "roc_auc").verdict, metric(report, "roc_auc").base) == ("new", None)
+    assert [part.metric.verdict for part in comparison(report).slices] == ["new", "new"]
 
 
 def test_a_floor_holds_without_a_baseline(place: Path, diff: Any) -> None:
