@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -274,3 +275,44 @@ def test_a_lock_out_of_step_is_found(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "iniconfig" in done.stdout
     assert "Run: actions/lock" in done.stderr
+
+
+def test_the_package_can_be_installed_as_a_command(tmp_path: Path) -> None:
+    """Outside of actions: a wheel with everything it needs at run time, and the command `gitops-ml`."""
+    source = tmp_path / "actions"
+    shutil.copytree(ACTIONS, source, ignore=shutil.ignore_patterns("__pycache__"))
+    environ = os.environ | {"PATH": PATH}
+    words = [
+        "uv",
+        "--no-config",
+        "build",
+        "--quiet",
+        "--wheel",
+        "--out-dir",
+        str(tmp_path / "dist"),
+        str(source),
+    ]
+    subprocess.run(words, env=environ, check=True, timeout=300)
+    (wheel,) = (tmp_path / "dist").glob("gitops_ml-*.whl")
+    packed = set(zipfile.ZipFile(wheel).namelist())
+    wanted = {
+        str(path.relative_to(ACTIONS))
+        for path in (ACTIONS / "gitops_ml").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert wanted <= packed
+    subprocess.run(["uv", "venv", "--quiet", str(tmp_path / "venv")], env=environ, check=True)
+    install = [
+        "uv",
+        "--no-config",
+        "pip",
+        "install",
+        "--quiet",
+        "--python",
+        str(tmp_path / "venv" / "bin" / "python"),
+    ]
+    subprocess.run([*install, str(wheel)], env=environ, check=True, timeout=300)
+    command = [str(tmp_path / "venv" / "bin" / "gitops-ml"), "--help"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "usage: gitops-ml" in done.stdout
