@@ -11,15 +11,16 @@ from pathlib import Path
 from gitops_ml.errors import UserError
 
 # What can never change a model. Everything else might, so it trains: a list of what does go in is forgotten when a
-# folder is added, and then a change ships untested.
+# folder is added, and then a change ships untested. Markdown below src/ or data/ may be a prompt or an example.
 HARMLESS = (
-    "docs/**",
-    "*.md",
-    "LICENSE*",
-    "CODEOWNERS",
-    ".github/CODEOWNERS",
-    ".github/ISSUE_TEMPLATE/**",
-    ".github/dependabot.yml",
+    "/docs/**",
+    "/*.md",
+    "README.md",
+    "/LICENSE*",
+    "/CODEOWNERS",
+    "/.github/CODEOWNERS",
+    "/.github/ISSUE_TEMPLATE/**",
+    "/.github/dependabot.yml",
     ".gitignore",
     ".editorconfig",
 )
@@ -39,17 +40,19 @@ class Scope:
 def compile_pattern(pattern: str) -> re.Pattern[str]:
     """A pattern as in .gitignore: without a slash it is a file's name anywhere, with one it starts at the top.
 
-    `*` and `?` stay within one folder, `**` crosses folders. Raises `UserError` for an empty or absolute pattern.
+    `*` and `?` stay within one folder, `**` crosses folders. Raises `UserError` for what git would read otherwise.
     """
-    if not pattern or pattern.startswith(("/", "!")) or "\\" in pattern:
+    if pattern.strip("/") == "" or pattern.endswith("/") or pattern.startswith("!") or "\\" in pattern:
         raise UserError(
             f"{pattern!r} is not a pattern of paths.",
-            "Write it relative to the top of the repository, such as docs/** or *.md; it can't be negated.",
+            "Write it as /docs/** for what is below a folder, or as *.md for names; it can't be negated.",
         )
+    anchored = "/" in pattern
+    pattern = pattern.removeprefix("/")
     parts = re.split(r"(\*\*/?|\*|\?)", pattern)
     known = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     body = "".join(known.get(part) or re.escape(part) for part in parts)
-    return re.compile(body if "/" in pattern else f"(?:.*/)?{body}", re.DOTALL)
+    return re.compile(body if anchored else f"(?:.*/)?{body}", re.DOTALL)
 
 
 def decide(paths: Sequence[str], harmless: Iterable[str], merge_base: str) -> Scope:
