@@ -137,6 +137,13 @@ def test_an_encrypted_entry_is_refused() -> None:
         report_from_zip(bytes(content))
 
 
+def test_an_encrypted_entry_beside_the_report_is_refused_too() -> None:
+    content = bytearray(archive((entry("other"), b"x")))
+    content[content.rindex(b"PK\x01\x02") + 8] |= 1
+    with pytest.raises(UserError, match="encrypted"):
+        report_from_zip(bytes(content))
+
+
 def test_an_exotic_compression_is_refused() -> None:
     info = entry("x")
     info.compress_type = zipfile.ZIP_LZMA

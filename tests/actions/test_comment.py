@@ -151,8 +151,28 @@ def test_without_an_open_pull_request_of_that_head_nothing_is_posted(
 
 
 def test_a_server_that_ignores_the_filter_changes_nothing(forge: Forge, step: Step) -> None:
-    forge.ignores_head_filter = True
+    forge.ignores_filters = True
     forge.state.pulls += [Pull(number, "x/y", f"b{number}", "d4" * 20) for number in range(100, 170)]
+    run = prepared(forge)
+    forge.state.artifact(run, samples.artifact(samples.report()))
+    step.after(run)
+    assert [each.pull for each in forge.state.comments] == [4]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Pull(8, "thief/model", "topic"),
+        Pull(8, "octo/model", "same-commit"),
+        Pull(8, "octo/model", "topic", state="closed"),
+    ],
+    ids=["another repository", "another branch", "closed"],
+)
+def test_repository_branch_and_state_must_fit_as_well_as_the_commit(
+    forge: Forge, step: Step, other: Pull
+) -> None:
+    forge.ignores_filters = True
+    forge.state.pulls.append(other)
     run = prepared(forge)
     forge.state.artifact(run, samples.artifact(samples.report()))
     step.after(run)
@@ -229,6 +249,8 @@ def test_a_run_without_a_report_says_which_jobs_failed(forge: Forge, step: Step)
 @pytest.mark.parametrize("how", ["expired", "of another run", "another name"])
 def test_only_this_runs_own_artifact_counts(forge: Forge, step: Step, how: str) -> None:
     run = prepared(forge, jobs=[("train", "failure")])
+    forge.ignores_filters = True
+    forge.state.pulls[:] = forge.state.pulls[1:]
     made = forge.state.artifact(run, samples.artifact(samples.report()))
     made.expired = how == "expired"
     made.name = "gitops-ml-report-2" if how == "another name" else made.name

@@ -55,7 +55,7 @@ class Forge:
     contract: Contract | None = None
     state: State = field(default_factory=State)
     prefix: str = ""  # "/api/v3" for an Enterprise Server, "/api/v1" for Forgejo
-    ignores_head_filter: bool = False  # as Gitea 1.22 does
+    ignores_filters: bool = False  # as Gitea 1.22 does with the head of pull requests
     seen: list[Seen] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
     _plans: list[_Plan] = field(default_factory=list)
@@ -213,8 +213,8 @@ class Forge:
     def _pulls(self, asked: dict[str, str], path: str) -> Answer:
         def fits(pull: Pull) -> bool:
             label = pull.shown()["head"]["label"]
-            named = self.ignores_head_filter or asked.get("head") in (None, label)
-            return named and asked.get("state", "open") in ("all", pull.state)
+            named, wanted = asked.get("head") in (None, label), asked.get("state", "open")
+            return self.ignores_filters or (named and wanted in ("all", pull.state))
 
         return self._page([pull.shown() for pull in self.state.pulls if fits(pull)], asked, path)
 
@@ -249,11 +249,8 @@ class Forge:
         return Answer(204) if gone else Answer(404, dict(NOT_FOUND.body))
 
     def _artifacts(self, run: int, asked: dict[str, str], path: str) -> Answer:
-        found = [
-            each
-            for each in self.state.artifacts
-            if each.run == run and asked.get("name") in (None, each.name)
-        ]
+        wanted = None if self.ignores_filters else asked.get("name")
+        found = [each for each in self.state.artifacts if each.run == run and wanted in (None, each.name)]
         return self._page([each.shown() for each in found], asked, path, "artifacts")
 
     def _zip(self, number: str) -> Answer:
