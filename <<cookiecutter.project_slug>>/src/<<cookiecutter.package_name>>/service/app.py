@@ -88,11 +88,10 @@ def _add_refusals(app: FastAPI) -> None:
     async def bad_query(request: Request, error: Exception) -> Response:
         if not isinstance(error, RequestValidationError):
             raise error
-        details = [
-            Detail(None, None, errors.shown(problem.get("input")), f"{'.'.join(map(str, problem['loc']))}: {problem['msg'].lower()}")
-            for problem in error.errors()
-        ]
-        return answered(request, errors.invalid(details))
+        first = error.errors()[0]
+        place, value = " ".join(map(str, first["loc"])), errors.shown(first.get("input"))
+        detail = Detail(None, None, value, f"{place}: {first['msg'].lower()}")
+        return answered(request, Refusal(422, f"{place} is {value}: {first['msg'].lower()}", "invalid", [detail]))
 
     app.add_exception_handler(Refusal, refused)
     app.add_exception_handler(HTTPException, not_routed)

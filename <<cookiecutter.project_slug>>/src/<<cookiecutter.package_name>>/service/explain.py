@@ -96,7 +96,7 @@ def _mixed(row: pd.DataFrame, background: pd.DataFrame, taken: np.ndarray, names
     for place, name in enumerate(names):
         values = background[name].array.copy()
         values[taken[:, place]] = row[name].iloc[0]
-        mixed[name] = pd.Series(values)
+        mixed[name] = pd.Series(values, dtype=values.dtype)  # or pandas would guess another type for text
     return pd.DataFrame(mixed)
 
 

@@ -17,6 +17,8 @@ from .errors import Refusal
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # Asked every few seconds; a line for each would bury the others.
 QUIET = frozenset({"/metrics", "/v2/health/live", "/v2/health/ready"})
+# FastAPI does not name the routes of its own pages.
+PAGES = frozenset({"/docs", "/openapi.json"})
 
 
 class Frame:
@@ -61,7 +63,7 @@ class Frame:
 
     def _note(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
         # The pattern, not the path: paths that callers make up may not become time series.
-        route = getattr(scope.get("route"), "path", "unmatched")
+        route = getattr(scope.get("route"), "path", None) or (scope["path"] if scope["path"] in PAGES else "unmatched")
         metrics = self._service.metrics
         method = scope["method"] if scope["method"] in {"GET", "POST", "HEAD", "OPTIONS"} else "other"
         metrics.requests.labels(route, method, str(status)).inc()

@@ -30,7 +30,8 @@ def router(service: Service, requests: dict[str, Any], answers: dict[str, Any]) 
 
     def known(name: str, version: str) -> None:
         if name != contract.model_name or version not in ("", release):
-            raise Refusal(404, f"there is no model {name!r} {version!r} here, only {contract.model_name!r} {release!r}", "not_found")
+            asked = f"{name[:60]!r}" + (f" in version {version[:80]!r}" if version else "")
+            raise Refusal(404, f"there is no model {asked} here, only {contract.model_name!r} in version {release!r}", "not_found")
 
     @routes.get("", summary="The server")
     async def server() -> dict[str, Any]:

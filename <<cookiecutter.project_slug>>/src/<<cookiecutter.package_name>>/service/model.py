@@ -119,15 +119,13 @@ def _reference(path: Path, contract: Contract) -> pd.DataFrame:
     return contract.conform(files.read_rows(path), str(path))
 
 
-def as_rows(frame: pd.DataFrame) -> Rows:
-    """Typed rows as a request would bring them."""
+def as_rows(frame: pd.DataFrame, contract: Contract) -> Rows:
+    """Typed rows, as `Contract.conform` gives them, in the form in which a request brings them."""
+    plain = {"boolean": bool, "datetime": lambda moment: moment.isoformat()}
     rows: Rows = {}
-    for name in frame.columns:
-        values = frame[name]
-        if pd.api.types.is_datetime64_any_dtype(values.dtype):
-            rows[name] = [None if moment is pd.NaT else moment.isoformat() for moment in values]
-        else:
-            rows[name] = [None if value is None or value != value else value for value in values]
+    for feature in contract.features:
+        values, form = frame[feature.name], plain.get(feature.type, lambda value: value)
+        rows[feature.name] = [None if gone else form(value) for value, gone in zip(values, values.isna(), strict=True)]
     return rows
 
 
@@ -147,7 +145,7 @@ def _proven(model: Model, path: Path) -> Model:
         if encode is None:
             return model
         quick = Model(model.contract, model.pipeline, model.hash, model.reference, encode)
-        rows = as_rows(model.reference)
+        rows = as_rows(model.reference, model.contract)
         return quick if same(quick.answer(rows), expected) else model
 
 

@@ -33,6 +33,13 @@ class Server(uvicorn.Server):
         self._loop = asyncio.get_running_loop()
         await super().serve(sockets)
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if sockets and not self.should_exit:
+            host, port = sockets[0].getsockname()[:2]
+            served = self._service.version
+            self._service.log.write("ready", host=host, port=port, model=served.model_name, model_hash=served.model_hash)
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._service.leaving or self._loop is None:
             super().handle_exit(sig, frame)
@@ -54,8 +61,6 @@ def run(settings: Settings) -> None:
     """
     service = core.start(settings, os.environ)
     listening = _listen(settings)
-    host, port = listening.getsockname()[:2]
-    service.log.write("ready", host=host, port=port, model=service.version.model_name, model_hash=service.model.hash)
     config = uvicorn.Config(
         app.of(service),
         log_config=None,
@@ -64,8 +69,8 @@ def run(settings: Settings) -> None:
         lifespan="off",
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
-    # One BLAS thread: rows are few, and the answers are those of the evaluation.
-    with threadpool_limits(1, user_api="blas"):
+    # One thread for arithmetic: rows are few, and threads that wait for each other take longer.
+    with threadpool_limits(1):
         # uvicorn raises the signal anew after a graceful end; it has done its work by then.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
