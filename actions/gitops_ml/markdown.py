@@ -73,8 +73,9 @@ def render_missing(
     conclusion: str, jobs: Sequence[tuple[str, str]], context: Context = Context(), why: str = ""
 ) -> str:
     """The comment on a run without a usable report: how it ended, and name and conclusion of the jobs not green."""
-    ended = prose(conclusion.replace("_", " "), 40)
-    reason = prose(why) if why else f"The run ended with {ended} before a report was made."
+    ended = f"ended with {prose(conclusion.replace('_', ' '), 40)} before a report was made"
+    found = "succeeded and left no report behind" if conclusion == "success" else ended
+    reason = prose(why) if why else f"The run {found}."
     lines = [f"- {code(name)}: {prose(result.replace('_', ' '), 40)}" for name, result in jobs[:30]]
     lines += [f"- and {len(jobs) - 30:,} more"] if len(jobs) > 30 else []
     parts = [

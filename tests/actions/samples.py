@@ -68,6 +68,17 @@ SLICES = tuple(
         ("<30", 41, 0.97, 0.90, "regressed"),
     )
 )
+COSTS = (
+    Cost(name="training time", unit="s", head=2.4, base=1.2),
+    Cost(name="peak memory", unit="MiB", head=311.0, base=305.0),
+    Cost(name="model size", unit="bytes", head=14_822.0, base=14_822.0),
+)
+CHANGES = (
+    Change(kind="parameter", name="model.C", before="1.0", after="0.001"),
+    Change(kind="package", name="scikit-learn", before="1.7.0", after="1.8.0"),
+    Change(kind="gate", name="metrics.roc_auc.floor", before="0.95", after="0.90", loosens=True),
+    Change(kind="data", name="data/raw.csv", before=None, after="12ab34cd"),
+)
 _X = tuple(step / 40 for step in range(41))
 
 
@@ -122,17 +133,8 @@ def report(**changes: Any) -> Report:
                 ),
             ),
         ),
-        "costs": (
-            Cost(name="training time", unit="s", head=2.4, base=1.2),
-            Cost(name="peak memory", unit="MiB", head=311.0, base=305.0),
-            Cost(name="model size", unit="bytes", head=14_822.0, base=14_822.0),
-        ),
-        "changes": (
-            Change(kind="parameter", name="model.C", before="1.0", after="0.001"),
-            Change(kind="package", name="scikit-learn", before="1.7.0", after="1.8.0"),
-            Change(kind="gate", name="metrics.roc_auc.floor", before="0.95", after="0.90", loosens=True),
-            Change(kind="data", name="data/raw.csv", before=None, after="12ab34cd"),
-        ),
+        "costs": COSTS,
+        "changes": CHANGES,
         "curves": (
             Curve(
                 title="ROC curve",

@@ -278,4 +278,5 @@ def test_a_run_without_a_report_names_the_jobs_that_failed() -> None:
     assert shown.heading == "❌ No report: the model of this commit was not judged"
     assert "The run ended with timed out before a report was made." in shown.text
     assert "train: failure" in shown.text
+    assert "succeeded and left no report behind" in read(render_missing("success", [], CONTEXT)).text
     assert "unit | x: cancelled" in shown.text
