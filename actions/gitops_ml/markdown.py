@@ -114,7 +114,6 @@ def _body(report: Report, context: Context, detail: Detail) -> str:
             _fold(f"What changed ({len(report.changes)})", _changes(report, detail)),
             _fold(_suite_title(report), _suites(report, detail)),
             _fold("Gates that pass", _green_gates(report, detail)),
-            _fold("What was compared", _list(_sides(report, context), detail)),
             _fold("Notes", _list(report.notes, detail)),
         ]
     return _join([*parts, _footer(context, detail.dropped)])
@@ -131,7 +130,7 @@ def _heading(report: Report, detail: Detail) -> str:
 
 def _summary_lines(report: Report, context: Context, detail: Detail) -> str:
     lines = [prose(wording.headline(report).primary, detail.cap)]
-    lines += [f"<sub>{prose(line, detail.cap)}</sub>" for line in _sides(report, context)[:2]]
+    lines += [f"<sub>{prose(line, detail.cap)}</sub>" for line in _sides(report, context)]
     return "\\\n".join(lines)
 
 
@@ -142,7 +141,8 @@ def _sides(report: Report, context: Context) -> list[str]:
     if known and not (named and known.startswith(named)):
         merge = "; the report names a merge of it, or another commit" if named else ""
         first = f"{first} (pull request at {known[:7]}{merge})"
-    return [first, *others]
+    # Of an unchanged model nothing was compared, so it is no news that there is no baseline.
+    return [first] if report.model == "unchanged" else [first, *others]
 
 
 def _loosened(report: Report, detail: Detail) -> str:

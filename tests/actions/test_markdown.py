@@ -14,7 +14,8 @@ from gitops_ml.markdown import (
     render_missing,
     render_summary,
 )
-from gitops_ml.report import Change, Comparison, Failure, GateResult, Identity, Report, Slice, TestSuite
+from gitops_ml.report import Change, Comparison, Failure, GateResult, Identity, Report, Slice
+from gitops_ml.report import TestSuite as Suite
 
 from tests.actions import samples
 from tests.actions.reading import Page, read
@@ -56,7 +57,7 @@ def test_first_line_names_the_red_gate_even_when_the_primary_metric_improved() -
             {
                 "verdict": "fail",
                 "gates": (),
-                "suites": (TestSuite(name="data", passed=0, failed=2, skipped=0),),
+                "suites": (Suite(name="data", passed=0, failed=2, skipped=0),),
             },
             "❌ Fails: 2 tests of data failed",
         ),
@@ -214,7 +215,7 @@ def long_report(text: str, rows: int) -> Report:
             for _ in range(500)
         ),
         suites=tuple(
-            TestSuite(
+            Suite(
                 name=each,
                 passed=1,
                 failed=9,
