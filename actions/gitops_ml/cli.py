@@ -11,11 +11,14 @@ from gitops_ml.runner import Runner
 
 # One module per verb under `verbs/`, imported only when it is called, so that a light verb starts fast.
 VERBS: dict[str, str] = {
+    "check": "say whether a change of environments/ may be merged, by main's own policy",
     "comment": "post a run's report as the one sticky comment of its pull request",
     "diff": "compare two reports folders under gates.yaml and write the report",
     "gate": "fail unless every needed job succeeded or was not needed",
     "image": "build the image of a model, smoke-test it, push it when asked",
     "scope": "say which parts of the pipeline a change touches",
+    "status": "show what runs in which environment, and what could be promoted",
+    "trace": "go from a request, release, commit or model to everything behind it",
     "train": "run the training command and record time, memory and what it did",
 }
 

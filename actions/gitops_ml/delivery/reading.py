@@ -33,7 +33,8 @@ def read_typed(document: Document, model: type[Model]) -> Model:
     try:
         return model.model_validate(document.value)
     except ValidationError as error:
-        detail = error.errors()[0]
+        # A key too many says more about what was meant than one that is missing.
+        detail = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
         place = _known_place(document.value, tuple(part for part in detail["loc"] if part != "[key]"))
         if detail["type"] == "extra_forbidden":
             keys = ", ".join(_keys(model, place[:-1]))
