@@ -68,6 +68,12 @@ class Histories(RuleBasedStateMachine):
             if step.follow:
                 self.event(step.name, run)
 
+    @rule(minutes=st.sampled_from([0, 0, 150]))
+    def carry(self, minutes: int) -> None:
+        """A merge goes as far as the environment before the last one, and stays there for a while."""
+        self.all.ship(all_the_way=False)
+        self.all.tick(minutes)
+
     @rule(pick=number, run=runs)
     def deploy(self, pick: int, run: Run) -> None:
         """The schedule, or a dispatch."""
@@ -117,7 +123,7 @@ class Histories(RuleBasedStateMachine):
     @rule(pick=number, asked=choice, approver=approvers, run=st.none() | runs)
     def promote(self, pick: int, asked: int, approver: str, run: Run | None) -> None:
         """Without a run the pull request stays open."""
-        name = self.all.promoted[pick % len(self.all.promoted)]
+        name = self.all.promoted[-1 - pick // 4 % len(self.all.promoted)]
         before = len(self.all.open)
         self.all.propose(name, None if asked < 0 else self.release(asked), approver)
         if run is not None and len(self.all.open) > before:

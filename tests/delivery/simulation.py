@@ -17,16 +17,21 @@ from tests.delivery.truth import MARGIN, covered
 class Simulation(People, Runs):
     """The whole: people, runs, and bad luck."""
 
-    def ship(self) -> None:
-        """One merge goes through every environment without a hitch."""
+    def ship(self, all_the_way: bool = True) -> None:
+        """One merge goes through every environment, or all but the last, as far as nothing is in its way."""
         self.merge("code")
         self.build(1)
-        for name in self.pipeline.names:
+        for name in self.pipeline.names if all_the_way else self.pipeline.names[:-1]:
+            if name in self.runs:
+                return
             if name in self.promoted:
+                before = len(self.open)
                 self.propose(name, None, "ben")
-                self.merge_promotion(0)
+                if len(self.open) > before:
+                    self.merge_promotion(before)
             self.advance(self.start(name, dt.timedelta()))
-            self.tick(60 * self.pipeline.step(self.pipeline.names[-1]).soak.seconds // 1800)
+            if all_the_way:
+                self.now += 2 * self.pipeline.environments[-1].soak
 
     def tick(self, minutes: int) -> None:
         self.now += dt.timedelta(minutes=minutes)

@@ -18,10 +18,6 @@ from gitops_ml.errors import UserError
 from gitops_ml.verbs.check import changed
 
 from tests.delivery.repositories import PIPELINE, STAGING, commit, git, push
-
-PRODUCTION = "environments/production.yaml"
-
-
 from tests.delivery.shop import Shop
 
 

@@ -24,7 +24,7 @@ from gitops_ml.delivery.world import Desired, World
 
 from tests.delivery import machine
 
-FEW = 2000
+FEW = 1000
 Replacement = tuple[Any, str, Callable[..., Any]]
 
 
@@ -158,18 +158,18 @@ MUTATIONS = [
     ),
     Mutation(
         "unreadable evidence is as if it were not there",
-        "I6:",
+        "I6:|I15:",
         ((Facts, "unreadable_evidence", lambda *_: []),),
     ),
     Mutation("expired evidence counts", "I6:", ((check, "_expired", nothing),)),
     Mutation(
         "evidence of any deployment counts",
-        "I5:|I6:",
+        "I5:|I6:|I15:",
         ((check, "bound", any_evidence), (check, "_void", nothing)),
     ),
     Mutation("revocation is not seen", "I8:|I12:|I19:", ((Revoked, "reason", nothing),)),
     Mutation("a freeze is not seen", "I8: frozen", ((check, "open_now", passes),)),
-    Mutation("soak is not asked for", "I9:", ((check, "soaked", passes),)),
+    Mutation("soak is not asked for", "I9:", ((check, "soaked", passes), (propose, "soaked", passes))),
     Mutation(
         "soak counts from the first time, whatever came between",
         "I9:",
@@ -190,7 +190,7 @@ MUTATIONS = [
         ((plan, "has_failed", an_intent_counts_as_tried),),
     ),
     Mutation("what serves needs no outcome and no proof", "I15:", ((plan, "_prove", done_when_it_serves),)),
-    Mutation("a move of an environment builds", "I1:|I16:", ((Facts, "of_build", nothing),)),
+    Mutation("a move of an environment builds", "I1:|I12:|I16:", ((Facts, "of_build", nothing),)),
     Mutation("what never served is restored", "I5:|I6:|I17:", ((Facts, "last_healthy", last_of_any_health),)),
     Mutation("what was left is proposed again", "I18:", ((propose, "left", lambda *_: frozenset()),)),
     Mutation("the way back meets every gate", "I19:", ((check, "is_return", no),)),

@@ -40,7 +40,12 @@ def propose(world: World, environment: str, asked: str | None = None) -> Proposa
     outcome = verdict(findings)
     hint = _starved(world, environment, manifest.release)
     if outcome != "passed":
-        return Proposal(environment, None, f"{stays}: {_first(findings, outcome)}", hint)
+        return Proposal(
+            environment,
+            None,
+            f"{stays}: {short(manifest.release)} is not ready: {_first(findings, outcome)}",
+            hint,
+        )
     reason = f"{short(manifest.release)} is proven in every environment before {environment}"
     return Proposal(environment, manifest.release, reason)
 
