@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import examples
 import pandas as pd
 from starlette.testclient import TestClient
 
+import examples
 from << cookiecutter.package_name >> import contract, estimator, features, model_file, reference, split, table
 from << cookiecutter.package_name >>.contract import Contract
 from << cookiecutter.package_name >>.service import app, core, model, settings
@@ -28,7 +28,9 @@ ENVIRON = {"RELEASE_ID": "r-0123", "RELEASE_COMMIT": "abc", "IMAGE_DIGEST": "sha
 TREES = "sklearn.ensemble.HistGradientBoostingClassifier"
 
 
-def train(folder: Path, task: str = "classification", classes: tuple[str, ...] = ("No", "Yes"), kind: str | None = None) -> Path:
+def train(
+    folder: Path, task: str = "classification", classes: tuple[str, ...] = ("No", "Yes"), kind: str | None = None
+) -> Path:
     """Write `model/` for made-up rows of every column type, and `rows.csv` beside it."""
     changes: dict[str, Any] = {}
     if task == "classification" and len(classes) > 2:

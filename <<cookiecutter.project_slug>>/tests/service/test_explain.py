@@ -38,7 +38,9 @@ def shapley(model: Model, place: int) -> dict[str, float]:
     for one, name in enumerate(names):
         others = [other for other in range(count) if other != one]
         values[name] = sum(
-            math.factorial(size) * math.factorial(count - size - 1) / math.factorial(count)
+            math.factorial(size)
+            * math.factorial(count - size - 1)
+            / math.factorial(count)
             * (worth[tuple(sorted((*chosen, one)))] - worth[chosen])
             for size in range(count)
             for chosen in combinations(others, size)

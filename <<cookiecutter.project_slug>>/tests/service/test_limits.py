@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 import serving
+from httpx2 import ASGITransport, AsyncClient, Response
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from httpx2 import ASGITransport, AsyncClient, Response
 from serving import Served
 
 from << cookiecutter.package_name >>.service import app
@@ -55,9 +55,11 @@ def test_too_many_rows_are_refused(two_classes: Path) -> None:
     assert served.client.post("/v2/models/example/infer", json=body).status_code == 413
 
 
-@pytest.mark.parametrize("kind", ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
 def test_only_json_is_taken(served: Served, kind: str) -> None:
-    answered = served.client.post("/predict", content=json.dumps({"records": served.records(1)}), headers={"content-type": kind})
+    answered = served.client.post(
+        "/predict", content=json.dumps({"records": served.records(1)}), headers={"content-type": kind}
+    )
     assert answered.status_code == 415
     assert "application/json" in answered.json()["error"]
 
@@ -128,7 +130,7 @@ VALUES = st.recursive(
     max_leaves=10,
 )
 COLUMNS = ("size", "visits", "member", "city", "since")
-RECORDS = st.fixed_dictionaries({name: VALUES for name in COLUMNS}) | st.dictionaries(st.sampled_from(COLUMNS), VALUES)
+RECORDS = st.fixed_dictionaries(dict.fromkeys(COLUMNS, VALUES)) | st.dictionaries(st.sampled_from(COLUMNS), VALUES)
 TENSORS = st.fixed_dictionaries(
     {
         "name": st.sampled_from(COLUMNS) | st.text(max_size=5),
@@ -137,7 +139,9 @@ TENSORS = st.fixed_dictionaries(
         "data": st.lists(VALUES, max_size=3) | VALUES,
     }
 )
-QUICK = hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None)
+QUICK = hypothesis_settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
+)
 
 
 @pytest.fixture(scope="module")

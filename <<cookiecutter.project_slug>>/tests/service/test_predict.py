@@ -38,7 +38,12 @@ def tensors(served: Served, count: int) -> dict[str, Any]:
     described = served.client.get(f"/v2/models/{served.contract.model_name}").json()
     records = served.records(count)
     inputs = [
-        {"name": one["name"], "datatype": one["datatype"], "shape": [count], "data": [record[one["name"]] for record in records]}
+        {
+            "name": one["name"],
+            "datatype": one["datatype"],
+            "shape": [count],
+            "data": [record[one["name"]] for record in records],
+        }
         for one in described["inputs"]
     ]
     return {"id": "seven", "inputs": inputs}
@@ -49,7 +54,11 @@ def test_tensors_are_answered_as_the_evaluation_would(any_served: Served) -> Non
     answered = any_served.client.post(f"/v2/models/{any_served.contract.model_name}/infer", json=tensors(any_served, 5))
     assert answered.status_code == 200, answered.text
     body = answered.json()
-    assert (body["id"], body["model_name"], body["model_version"]) == ("seven", any_served.contract.model_name, "r-0123")
+    assert (body["id"], body["model_name"], body["model_version"]) == (
+        "seven",
+        any_served.contract.model_name,
+        "r-0123",
+    )
     found = {output["name"]: output["data"] for output in body["outputs"]}
     assert set(found) == set(wanted.columns)
     for name in wanted.columns:
@@ -139,7 +148,12 @@ def test_values_unlike_training_are_answered_with_a_note(served: Served) -> None
 
 
 def test_every_answer_names_release_and_request(served: Served) -> None:
-    for answered in (served.predict(*served.records(1)), served.predict(), served.client.get("/nowhere"), served.client.get("/metrics")):
+    for answered in (
+        served.predict(*served.records(1)),
+        served.predict(),
+        served.client.get("/nowhere"),
+        served.client.get("/metrics"),
+    ):
         assert answered.headers["x-release"] == "r-0123"
         assert len(answered.headers["x-request-id"]) == 32
     kept = served.client.get("/version", headers={"x-request-id": "mine-1"})
@@ -174,7 +188,9 @@ def test_the_page_shows_the_real_columns_and_an_example_that_works(any_served: S
 
 def test_the_example_is_not_a_training_row(any_served: Served) -> None:
     described = any_served.client.get("/openapi.json").json()
-    example = described["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["example"]["records"][0]
+    example = described["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["example"][
+        "records"
+    ][0]
     assert example not in serving.records_of(any_served.service.model.reference, any_served.contract)
 
 

@@ -25,7 +25,8 @@ RECORD = st.fixed_dictionaries(
         "size": st.none() | st.floats(-1e6, 1e6),
         "visits": st.none() | st.integers(-5, 20),
         "member": st.none() | st.booleans(),
-        "city": st.none() | st.sampled_from(["Aachen", " Bonn ", "Celle", "", "nan", "N/A", "Delft", "(missing)", "_", "0_Bonn"]),
+        "city": st.none()
+        | st.sampled_from(["Aachen", " Bonn ", "Celle", "", "nan", "N/A", "Delft", "(missing)", "_", "0_Bonn"]),
         "since": st.none() | st.datetimes(datetime(1990, 1, 1), datetime(2050, 1, 1)).map(datetime.isoformat),
     }
 )
@@ -38,7 +39,9 @@ def pair(request: pytest.FixtureRequest) -> tuple[Model, Model]:
     return quick, Model(quick.contract, quick.pipeline, quick.hash, quick.reference, None)
 
 
-@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None)
+@hypothesis_settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
+)
 @given(records=st.lists(RECORD, min_size=1, max_size=5))
 def test_it_gives_what_the_pipeline_gives(pair: tuple[Model, Model], records: list[dict[str, Any]]) -> None:
     quick, slow = pair

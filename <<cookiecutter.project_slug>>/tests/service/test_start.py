@@ -77,7 +77,12 @@ def older_scikit_learn(folder: Path) -> None:
 
 
 def foreign_type(folder: Path) -> None:
-    resaved(folder, lambda text: text.replace('"LogisticRegression"', '"Popen"').replace('"sklearn.linear_model._logistic"', '"subprocess"'))
+    resaved(
+        folder,
+        lambda text: text.replace('"LogisticRegression"', '"Popen"').replace(
+            '"sklearn.linear_model._logistic"', '"subprocess"'
+        ),
+    )
 
 
 @pytest.mark.parametrize(
@@ -89,7 +94,10 @@ def foreign_type(folder: Path) -> None:
         (changed(model_hash="0" * 64), "was made for 000000000000"),
         (changed(schema=2), "schema"),
         (changed(surprise=1), "surprise"),
-        (changed(task="regression", classes=[], positive_class=None), "knows classes, but its contract says regression"),
+        (
+            changed(task="regression", classes=[], positive_class=None),
+            "knows classes, but its contract says regression",
+        ),
         (changed(classes=["No", "Perhaps"], positive_class="No"), "differ in their classes"),
         (column_renamed, "differ in their columns (city, town)"),
         (columns_swapped, "differ in their columns (their order)"),
@@ -98,7 +106,9 @@ def foreign_type(folder: Path) -> None:
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_a_model_that_does_not_fit_is_refused(two_classes: Path, tmp_path: Path, damage: Callable[[Path], None], said: str) -> None:
+def test_a_model_that_does_not_fit_is_refused(
+    two_classes: Path, tmp_path: Path, damage: Callable[[Path], None], said: str
+) -> None:
     folder = tmp_path / "model"
     shutil.copytree(two_classes, folder)
     damage(folder)
@@ -129,13 +139,15 @@ def test_the_command_ends_with_one_line(two_classes: Path, tmp_path: Path) -> No
     ],
 )
 def test_settings_that_cannot_be_are_refused(environ: dict[str, str], said: str) -> None:
-    with pytest.raises(UserError, match="^environment: ") as error:
+    with pytest.raises(UserError, match=r"^environment: ") as error:
         settings.load(environ)
     assert said in str(error.value)
 
 
 def test_settings_come_from_the_environment_and_the_command_line_wins() -> None:
-    found = settings.load({"SERVING_PORT": "9000", "SERVING_HOST": "::", "PATH": "/bin", "SERVING_MODEL_DIR": ""}, port=9001)
+    found = settings.load(
+        {"SERVING_PORT": "9000", "SERVING_HOST": "::", "PATH": "/bin", "SERVING_MODEL_DIR": ""}, port=9001
+    )
     assert (found.port, found.host, found.model_dir) == (9001, "::", Path("model"))
 
 

@@ -10,11 +10,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import RedirectResponse, Response
 
 from . import errors, inference_routes, predict_routes, schema
 from .core import Service
-from .errors import Detail, Refusal
+from .errors import Answers, Detail, Refusal
 from .frame import Frame
 
 REFERENCE = "#/components/schemas/"
@@ -40,7 +41,7 @@ def of(service: Service) -> Frame:
         f" data {contract.data_hash[:12]}. Many rows are faster with the batch command than with requests.",
         redoc_url=None,
     )
-    refusals = {status: _refusal(text) for status, text in REFUSALS.items()}
+    refusals: Answers = {status: _refusal(text) for status, text in REFUSALS.items()}
     predicted = {"description": "The predictions", "content": _json({"$ref": f"{REFERENCE}Predictions"})}
     asked = _body("PredictRequest", schema.predict_example(contract))
     common = {status: answer for status, answer in refusals.items() if status not in (404, 501)}
@@ -93,6 +94,15 @@ def _add_refusals(app: FastAPI) -> None:
         detail = Detail(None, None, value, f"{place}: {first['msg'].lower()}")
         return answered(request, Refusal(422, f"{place} is {value}: {first['msg'].lower()}", "invalid", [detail]))
 
+    async def gone(request: Request, error: Exception) -> Response:
+        return Response(status_code=499)  # as nginx counts it; nobody is there to read an answer
+
+    async def failed(request: Request, error: Exception) -> Response:
+        message = "the service failed; its log has the reason under this request id"
+        return answered(request, Refusal(500, message, "fault"))
+
+    app.add_exception_handler(Exception, failed)
+    app.add_exception_handler(ClientDisconnect, gone)
     app.add_exception_handler(Refusal, refused)
     app.add_exception_handler(HTTPException, not_routed)
     app.add_exception_handler(RequestValidationError, bad_query)
@@ -101,7 +111,9 @@ def _add_refusals(app: FastAPI) -> None:
 def _described(app: FastAPI, service: Service) -> dict[str, Any]:
     """FastAPI's description, with the schemas that the contract gives."""
     if app.openapi_schema is None:
-        described = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes, tags=app.openapi_tags)
+        described = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes, tags=app.openapi_tags
+        )
         parts = described.setdefault("components", {}).setdefault("schemas", {})
         template = REFERENCE + "{model}"
         for name, adapter in (("PredictRequest", service.schema.predict), ("InferRequest", service.schema.infer)):

@@ -69,14 +69,17 @@ def run(model_dir: Path, source: str, target: str, options: Options) -> None:
         with threadpool_limits(1, user_api="blas"):
             rows = _work(model, given, wanted, options)
     except OSError as error:
-        raise UserError(f"{target} was not written ({error}); what was done is kept, run the same command again") from None
+        raise UserError(
+            f"{target} was not written ({error}); what was done is kept, run the same command again"
+        ) from None
     seconds = time.monotonic() - started
     print(f"{target}: {rows} rows in {seconds:.1f} s")
 
 
 def _place(name: str, option: str) -> Place:
     try:
-        system, path = pyarrow.fs.FileSystem.from_uri(name) if "://" in name else (pyarrow.fs.LocalFileSystem(), str(Path(name).resolve()))
+        uri = name if "://" in name else Path(name).resolve().as_uri()
+        system, path = pyarrow.fs.FileSystem.from_uri(uri)
     except (pa.ArrowException, ValueError, OSError) as error:
         raise UserError(f"{option} {name} cannot be used ({str(error).splitlines()[0]})") from None
     return Place(name, system, path)
@@ -86,7 +89,12 @@ def _work(model: Model, given: Place, wanted: Place, options: Options) -> int:
     reader = _Reader(given, model.contract, options)
     folder = _parts_folder(wanted)
     identity = hashes.of_value(
-        {"input": reader.identity, "model": model.hash, "options": asdict(options) | {"fresh": False}, "output": wanted.name}
+        {
+            "input": reader.identity,
+            "model": model.hash,
+            "options": asdict(options) | {"fresh": False},
+            "output": wanted.name,
+        }
     )
     done = _resume(folder, identity, options.fresh)
     if done:
@@ -150,12 +158,14 @@ class _Reader:
                     opened = pq.ParquetFile(stream)
                     names, self.total = opened.schema_arrow.names, opened.metadata.num_rows
         except pa.ArrowInvalid as error:
-            raise UserError(f"--input {given.name} cannot be read ({str(error).splitlines()[0]}); it must be .parquet or .csv") from None
+            raise UserError(
+                f"--input {given.name} cannot be read ({str(error).splitlines()[0]}); it must be .parquet or .csv"
+            ) from None
         needed = [feature.name for feature in contract.features]
         for name in [*needed, *options.keep]:
             if name not in names:
                 raise UserError(f"--input {given.name} has no column {name!r}, only {', '.join(names[:12])}")
-        identity = [contract.id_column] if contract.id_column in names else []
+        identity = [contract.id_column] if contract.id_column is not None and contract.id_column in names else []
         self.kept = list(dict.fromkeys([*identity, *options.keep]))
         for name in self.kept:
             if name == "y_pred" or name.startswith("y_score"):
@@ -165,12 +175,15 @@ class _Reader:
     def chunks(self) -> Iterator[pa.Table]:
         """Equal chunks on every run: where one starts depends on the input and the options alone."""
         if self._csv:
-            with self._given.system.open_input_stream(self._given.path) as stream, self._open_csv(stream, self._columns) as opened:
+            with (
+                self._given.system.open_input_stream(self._given.path) as stream,
+                self._open_csv(stream, self._columns) as opened,
+            ):
                 for batch in opened:
                     if batch.num_rows:
                         yield pa.Table.from_batches([batch])
             return
-        with self._given.system.open_input_file(self._given.path, ) as stream:
+        with self._given.system.open_input_file(self._given.path) as stream:
             opened = pq.ParquetFile(stream, pre_buffer=False)
             for batch in opened.iter_batches(self._options.rows, columns=self._columns):
                 yield pa.Table.from_batches([batch])
@@ -206,7 +219,10 @@ def _join(parts: list[Path], wanted: Place) -> None:
     schema = pq.read_schema(parts[0])
     # An object store shows an object when its upload is complete; on a disk a rename does that.
     temporary = f"{wanted.path}.writing" if wanted.local else wanted.path
-    with wanted.system.open_output_stream(temporary) as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+    with (
+        wanted.system.open_output_stream(temporary) as stream,
+        pq.ParquetWriter(stream, schema, compression="zstd") as writer,
+    ):
         for part in parts:
             writer.write_table(pq.read_table(part).cast(schema))
     if wanted.local:
@@ -228,7 +244,12 @@ class _Progress:
         self._shown = now
         share = f" of {self._total} ({rows / self._total:.0%})" if self._total else ""
         line = f"{rows} rows{share}, {rows / (now - self._started):.0f} per second"
-        print(f"\r{line}\033[K" if self._terminal else line, end="" if self._terminal else "\n", file=sys.stderr, flush=True)
+        print(
+            f"\r{line}\033[K" if self._terminal else line,
+            end="" if self._terminal else "\n",
+            file=sys.stderr,
+            flush=True,
+        )
 
     def end(self) -> None:
         if self._terminal:

@@ -37,7 +37,9 @@ def _parser() -> argparse.ArgumentParser:
     predict = commands.add_parser("predict", help="predict for each row of a Parquet or CSV file")
     predict.add_argument("--input", required=True, help="a path, or a URI such as s3://bucket/rows.parquet")
     predict.add_argument("--output", required=True, help="a .parquet path or URI; appears when it is complete")
-    predict.add_argument("--keep", action="append", default=[], metavar="COLUMN", help="copy this column to the output; may repeat")
+    predict.add_argument(
+        "--keep", action="append", default=[], metavar="COLUMN", help="copy this column to the output; may repeat"
+    )
     predict.add_argument("--rows", type=int, default=50_000, help="rows in memory at a time (50000)")
     predict.add_argument("--fresh", action="store_true", help="forget the chunks of an interrupted run")
     return parser

@@ -8,6 +8,8 @@ from typing import Any
 from pydantic_core import to_json
 from starlette.responses import Response
 
+# Responses by status, as FastAPI describes them.
+Answers = dict[int | str, dict[str, Any]]
 MOST_DETAILS = 20
 LONGEST_VALUE = 80
 
@@ -22,10 +24,12 @@ class Detail:
     expected: str
 
 
-class Refusal(Exception):
+class Refusal(Exception):  # noqa: N818 (the service works as it should)
     """A request that is not answered, with the HTTP status that says whose turn it is."""
 
-    def __init__(self, status: int, message: str, reason: str, details: list[Detail] | None = None, **headers: str) -> None:
+    def __init__(
+        self, status: int, message: str, reason: str, details: list[Detail] | None = None, **headers: str
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message

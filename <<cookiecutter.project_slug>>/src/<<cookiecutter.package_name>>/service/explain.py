@@ -59,7 +59,9 @@ def explain(model: Model, row: pd.DataFrame) -> Explanation:
         return Explanation("exact", unit, output, baseline, value, dict(zip(names, map(float, exact), strict=True)))
     drawn, mean, error = _in_orders(of, row, background, names)
     contributions = dict(zip(names, map(float, mean), strict=True))
-    return Explanation("sampled", unit, output, drawn, value, contributions, dict(zip(names, map(float, error), strict=True)))
+    return Explanation(
+        "sampled", unit, output, drawn, value, contributions, dict(zip(names, map(float, error), strict=True))
+    )
 
 
 def _output(model: Model, row: pd.DataFrame) -> tuple[Callable[[pd.DataFrame], np.ndarray], str, str]:
@@ -101,7 +103,11 @@ def _mixed(row: pd.DataFrame, background: pd.DataFrame, taken: np.ndarray, names
 
 
 def _one_by_one(
-    of: Callable[[pd.DataFrame], np.ndarray], row: pd.DataFrame, background: pd.DataFrame, names: list[str], value: float
+    of: Callable[[pd.DataFrame], np.ndarray],
+    row: pd.DataFrame,
+    background: pd.DataFrame,
+    names: list[str],
+    value: float,
 ) -> np.ndarray:
     """The mean change of the output when one column at a time takes a background value, shape (columns,)."""
     count, width = len(background), len(names)

@@ -1,4 +1,4 @@
-"""What happens around every request: an id, the release in a header, one log line, the counters, and an answer to faults."""
+"""What happens around every request: an id, the release in a header, one log line, and the counters."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ import time
 import uuid
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from . import errors
 from .core import Service
-from .errors import Refusal
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # Asked every few seconds; a line for each would bury the others.
@@ -51,13 +48,8 @@ class Frame:
 
         try:
             await self._app(scope, receive, answer)
-        except ClientDisconnect:
-            status = status or 499  # as nginx counts it; nobody is there to read an answer
-        except Exception as error:  # the last door: a fault is logged, and told without its details
+        except Exception as error:  # answered with status 500 by then; the reason is for the log alone
             self._service.log.failure(error, request_id=request_id)
-            if not status:
-                message = "the service failed; its log has the reason under this request id"
-                await errors.response(Refusal(500, message, "fault"), request_id)(scope, receive, answer)
         finally:
             self._note(scope, request_id, status, time.perf_counter() - started)
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from ..contract import Contract
 from . import limits
 from .core import Service
-from .errors import Detail, Refusal, invalid
+from .errors import Answers, Detail, Refusal, invalid
 from .model import Rows
 from .schema import InferRequest, Tensor, check_rows, example
 
@@ -22,16 +22,18 @@ TAKEN = {"number": _REAL | _WHOLE, "integer": _REAL | _WHOLE, "boolean": frozens
 _TEXT = frozenset({"BYTES"})
 
 
-def router(service: Service, requests: dict[str, Any], answers: dict[str, Any]) -> APIRouter:
+def router(service: Service, requests: dict[str, Any], answers: Answers) -> APIRouter:
     """`requests` and `answers` describe the body and the responses of `infer` on `/docs`."""
     routes = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
     contract, release = service.model.contract, service.version.release
-    missing = {404: answers[404]}
+    missing: Answers = {404: answers[404]}
 
     def known(name: str, version: str) -> None:
         if name != contract.model_name or version not in ("", release):
             asked = f"{name[:60]!r}" + (f" in version {version[:80]!r}" if version else "")
-            raise Refusal(404, f"there is no model {asked} here, only {contract.model_name!r} in version {release!r}", "not_found")
+            raise Refusal(
+                404, f"there is no model {asked} here, only {contract.model_name!r} in version {release!r}", "not_found"
+            )
 
     @routes.get("", summary="The server")
     async def server() -> dict[str, Any]:
@@ -59,7 +61,12 @@ def router(service: Service, requests: dict[str, Any], answers: dict[str, Any]) 
         known(name, version)
         return {"name": contract.model_name, "ready": True}
 
-    described = {"summary": "Predict for columns", "openapi_extra": requests, "responses": answers, "response_class": Response}
+    described: dict[str, Any] = {
+        "summary": "Predict for columns",
+        "openapi_extra": requests,
+        "responses": answers,
+        "response_class": Response,
+    }
 
     @routes.post("/models/{name}/infer", **described)
     @routes.post("/models/{name}/versions/{version}/infer", **described)
@@ -79,7 +86,8 @@ def router(service: Service, requests: dict[str, Any], answers: dict[str, Any]) 
         columns = answer.columns(contract)
         kinds = {tensor["name"]: tensor["datatype"] for tensor in describe(contract, release)["outputs"]}
         outputs = [
-            {"name": output, "datatype": kinds[output], "shape": [count], "data": columns[output].tolist()} for output in wanted
+            {"name": output, "datatype": kinds[output], "shape": [count], "data": columns[output].tolist()}
+            for output in wanted
         ]
         named = {"model_name": contract.model_name, "model_version": release, "outputs": outputs}
         return Response(to_json(named if asked.id is None else named | {"id": asked.id}), media_type="application/json")
@@ -97,7 +105,9 @@ def describe(contract: Contract, release: str) -> dict[str, Any]:
         "name": contract.model_name,
         "versions": [release],
         "platform": "scikit-learn",
-        "inputs": [{"name": feature.name, "datatype": DATATYPES[feature.type], "shape": [-1]} for feature in contract.features],
+        "inputs": [
+            {"name": feature.name, "datatype": DATATYPES[feature.type], "shape": [-1]} for feature in contract.features
+        ],
         "outputs": [
             {"name": "y_pred", "datatype": prediction, "shape": [-1]},
             *({"name": score, "datatype": "FP64", "shape": [-1]} for score in scores),
@@ -143,7 +153,9 @@ def _flat(tensor: Tensor, count: int) -> list[Any]:
     """The values of a tensor of shape [n] or [n, 1], given flat or as nested lists."""
     expected = [count] if len(tensor.shape) == 1 else [count, 1]
     if tensor.shape != expected:
-        raise invalid([Detail(None, tensor.name, f"of shape {tensor.shape}", f"the shape {expected}, as of the first input")])
+        raise invalid(
+            [Detail(None, tensor.name, f"of shape {tensor.shape}", f"the shape {expected}, as of the first input")]
+        )
     values = tensor.data
     if len(tensor.shape) == 2 and values and all(isinstance(value, list) and len(value) == 1 for value in values):
         values = [value[0] for value in values]

@@ -43,8 +43,9 @@ async def body_of(request: Request, settings: Settings) -> bytes:
         Refusal: 408, 413 or 415. The connection is closed where the rest of the body may still come.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise Refusal(415, f"the content type is {kind[:60] or 'not given'!r}; send application/json", "content_type", connection="close")
+    if kind not in ("application/json", ""):  # some clients of the inference protocol declare nothing
+        message = f"the content type is {kind[:60]!r}; send application/json"
+        raise Refusal(415, message, "content_type", connection="close")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Refusal(415, "compressed bodies are not taken", "content_type", connection="close")
     most = settings.max_body_bytes
@@ -66,4 +67,5 @@ async def body_of(request: Request, settings: Settings) -> bytes:
 
 
 def _too_large(most: int) -> Refusal:
-    return Refusal(413, f"the body has more than {most} bytes; send fewer rows, or use the batch command", "body_too_large", connection="close")
+    message = f"the body has more than {most} bytes; send fewer rows, or use the batch command"
+    return Refusal(413, message, "body_too_large", connection="close")

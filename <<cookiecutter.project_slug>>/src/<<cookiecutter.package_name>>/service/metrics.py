@@ -24,20 +24,32 @@ class Metrics:
     def __init__(self, model: Model, version: Version) -> None:
         self.registry = registry = CollectorRegistry()
         contract = model.contract
-        self.requests = Counter("serving_requests", "Answered requests.", ["route", "method", "status"], registry=registry)
-        self.seconds = Histogram("serving_request_seconds", "Time to answer.", ["route"], buckets=SECONDS, registry=registry)
+        self.requests = Counter(
+            "serving_requests", "Answered requests.", ["route", "method", "status"], registry=registry
+        )
+        self.seconds = Histogram(
+            "serving_request_seconds", "Time to answer.", ["route"], buckets=SECONDS, registry=registry
+        )
         self.in_flight = Gauge("serving_in_flight", "Requests being predicted.", registry=registry)
         self.refused = Counter("serving_refused", "Requests not answered, by reason.", ["reason"], registry=registry)
         self.rows = Counter("serving_rows", "Rows predicted.", registry=registry)
         self.out_of_range = Counter(
             "serving_out_of_range", "Values outside the range of training.", ["column", "side"], registry=registry
         )
-        self.unknown = Counter("serving_unknown_category", "Categories that training did not see.", ["column"], registry=registry)
+        self.unknown = Counter(
+            "serving_unknown_category", "Categories that training did not see.", ["column"], registry=registry
+        )
         self.missing = Counter("serving_missing", "Missing values.", ["column"], registry=registry)
-        self.log_errors = Counter("serving_prediction_log_errors", "Records the prediction log lost.", registry=registry)
-        self.last = Gauge("serving_last_prediction_timestamp_seconds", "When the last row was predicted.", registry=registry)
+        self.log_errors = Counter(
+            "serving_prediction_log_errors", "Records the prediction log lost.", registry=registry
+        )
+        self.last = Gauge(
+            "serving_last_prediction_timestamp_seconds", "When the last row was predicted.", registry=registry
+        )
         self.last.set(time.time())  # silence is counted from the start
-        self.info = Gauge("serving_model_info", "Always 1; the labels say what is served.", list(asdict(version)), registry=registry)
+        self.info = Gauge(
+            "serving_model_info", "Always 1; the labels say what is served.", list(asdict(version)), registry=registry
+        )
         self.info.labels(**asdict(version)).set(1)
         self.predictions: Counter | None = None
         if contract.task == "classification":

@@ -25,7 +25,10 @@ Rows = dict[str, Sequence[Any]]
 
 @dataclass(frozen=True)
 class Answer:
-    """For n rows: `values` (n,) labels or numbers; `probabilities` (n, classes) in the contract's order, None for regression."""
+    """For n rows: `values` (n,) labels or numbers; `probabilities` (n, classes) in the contract's order.
+
+    A regression has no probabilities.
+    """
 
     values: np.ndarray
     probabilities: np.ndarray | None
@@ -37,7 +40,9 @@ class Answer:
             return named
         if contract.positive_class is not None:
             return named | {"y_score": self.probabilities[:, contract.classes.index(contract.positive_class)]}
-        return named | {f"y_score_{label}": self.probabilities[:, place] for place, label in enumerate(contract.classes)}
+        return named | {
+            f"y_score_{label}": self.probabilities[:, place] for place, label in enumerate(contract.classes)
+        }
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,9 @@ def load(folder: Path) -> Model:
     try:
         found = hashes.of_file(path)
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); run `make train`, or set SERVING_MODEL_DIR") from None
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}); run `make train`, or set SERVING_MODEL_DIR"
+        ) from None
     if found != contract.model_hash:
         raise UserError(
             f"{path} has the hash {found[:12]}, but {folder / model_file.CONTRACT_FILE} was made for"
@@ -137,7 +144,9 @@ def _proven(model: Model, path: Path) -> Model:
         try:
             expected = model.answer_frame(model.reference)
         except (ValueError, TypeError, AttributeError, KeyError) as error:
-            raise UserError(f"{path} cannot predict the rows of reference.parquet ({str(error).splitlines()[0]}); train again") from None
+            raise UserError(
+                f"{path} cannot predict the rows of reference.parquet ({str(error).splitlines()[0]}); train again"
+            ) from None
         numbers = expected.values if expected.probabilities is None else expected.probabilities
         if not np.isfinite(np.asarray(numbers, dtype=float)).all():
             raise UserError(f"{path} predicts values that are not finite for rows of reference.parquet; train again")

@@ -14,19 +14,19 @@ from starlette.responses import Response
 from . import explain as explaining
 from . import limits
 from .core import Service
-from .errors import Refusal
+from .errors import Answers, Refusal
 from .model import Answer, Rows
 
 
-def router(service: Service, requests: dict[str, Any], answers: dict[str, Any]) -> APIRouter:
+def router(service: Service, requests: dict[str, Any], answers: Answers) -> APIRouter:
     """`requests` and `answers` describe the body and the responses on `/docs`."""
     routes = APIRouter(tags=["predict"])
 
     @routes.post(
         "/predict",
         summary=f"Predict {service.model.contract.target}",
-        description="One answer per record, in order. A category that training did not see or a number outside its range is"
-        " answered too, with a note. `explain=true` says for one record what each column contributed.",
+        description="One answer per record, in order. A category that training did not see or a number out of its range"
+        " is answered too, with a note. `explain=true` says for one record what each column contributed.",
         openapi_extra=requests,
         responses=answers,
         response_class=Response,
@@ -63,7 +63,9 @@ async def _explained(service: Service, rows: Rows) -> dict[str, Any]:
             raise Refusal(501, f"no explanation: {error}", "no_explanation") from None
 
 
-def _body(service: Service, answer: Answer, notes: list[list[str]], explanation: dict[str, Any] | None) -> dict[str, Any]:
+def _body(
+    service: Service, answer: Answer, notes: list[list[str]], explanation: dict[str, Any] | None
+) -> dict[str, Any]:
     classes = service.model.contract.classes
     predictions: list[dict[str, Any]] = []
     shares = None if answer.probabilities is None else answer.probabilities.tolist()
@@ -76,4 +78,8 @@ def _body(service: Service, answer: Answer, notes: list[list[str]], explanation:
         if explanation is not None:
             said["explanation"] = explanation
         predictions.append(said)
-    return {"model_name": service.model.contract.model_name, "release": service.version.release, "predictions": predictions}
+    return {
+        "model_name": service.model.contract.model_name,
+        "release": service.version.release,
+        "predictions": predictions,
+    }

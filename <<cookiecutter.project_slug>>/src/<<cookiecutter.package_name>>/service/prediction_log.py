@@ -21,7 +21,9 @@ from .settings import Settings
 class PredictionLog:
     """Writes chosen columns; hashed ones as keyed SHA-256, so that equal values stay equal but cannot be guessed."""
 
-    def __init__(self, path: Path, columns: list[str], hashed: set[str], key: bytes, most_bytes: int, most_files: int) -> None:
+    def __init__(
+        self, path: Path, columns: list[str], hashed: set[str], key: bytes, most_bytes: int, most_files: int
+    ) -> None:
         self._path = path
         self._columns = columns
         self._hashed = hashed
@@ -87,7 +89,9 @@ def of(settings: Settings, contract: Contract) -> PredictionLog | None:
     columns = known if settings.prediction_log_columns == ["*"] else settings.prediction_log_columns
     for name in [*columns, *settings.prediction_log_hashed]:
         if name not in known:
-            raise UserError(f"environment: SERVING_PREDICTION_LOG_COLUMNS: {contract.model_name} has no column {name!r}")
+            raise UserError(
+                f"environment: SERVING_PREDICTION_LOG_COLUMNS: {contract.model_name} has no column {name!r}"
+            )
     chosen = [name for name in known if name in {*columns, *settings.prediction_log_hashed}]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import GenericAlias
 from typing import Annotated, Any, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, WithJsonSchema
@@ -81,7 +82,9 @@ def _annotation(feature: Feature) -> Any:
     elif feature.type == "boolean":
         typed = Annotated[bool, Field(strict=True)]
     elif feature.type == "datetime":
-        shape |= {"anyOf": [{"format": "date"}, {"format": "date-time"}, *([{"type": "null"}] if feature.nullable else [])]}
+        shape |= {
+            "anyOf": [{"format": "date"}, {"format": "date-time"}, *([{"type": "null"}] if feature.nullable else [])]
+        }
         typed = Annotated[str, Field(strict=True), AfterValidator(_moment)]
     else:
         typed = Annotated[str, Field(strict=True)]
@@ -137,7 +140,9 @@ class Schema:
             raise self._refusal(error.errors(include_url=False)) from None
         records = found["records"]
         check_rows(len(records), max_rows)
-        return {feature.name: [record[feature.name] for record in records] for feature in self.contract.features}, len(records)
+        return {feature.name: [record[feature.name] for record in records] for feature in self.contract.features}, len(
+            records
+        )
 
     def inference(self, body: bytes) -> InferRequest:
         """The request of an `/infer` body; its tensors are not checked yet."""
@@ -151,7 +156,9 @@ class Schema:
         try:
             return self.columns[name].validate_python(values)
         except ValidationError as error:
-            raise self._refusal([{**found, "loc": (*found["loc"], name)} for found in error.errors(include_url=False)]) from None
+            raise self._refusal(
+                [{**found, "loc": (*found["loc"], name)} for found in error.errors(include_url=False)]
+            ) from None
 
     def _refusal(self, found: list[ErrorDetails]) -> Refusal:
         if found[0]["type"] == "json_invalid":
@@ -174,18 +181,24 @@ class Schema:
 
 def check_rows(count: int, max_rows: int) -> None:
     if count > max_rows:
-        raise Refusal(413, f"{count} rows in one request; at most {max_rows} are taken, more by the batch command", "too_many_rows")
+        message = f"{count} rows in one request; at most {max_rows} are taken, more by the batch command"
+        raise Refusal(413, message, "too_many_rows")
+
+
+def _list_of(kind: Any) -> Any:
+    """`list[kind]` for a type that is known only when the contract is."""
+    return GenericAlias(list, (kind,))
 
 
 def of(contract: Contract) -> Schema:
     types = {feature.name: _annotation(feature) for feature in contract.features}
     record = cast(Any, TypedDict)("Record", types)
     record.__doc__ = "One row: every column of the model; null stands for a missing value where that is allowed."
-    request = cast(Any, TypedDict)("PredictRequest", {"records": Annotated[list[record], Field(min_length=1)]})
+    request = cast(Any, TypedDict)("PredictRequest", {"records": Annotated[_list_of(record), Field(min_length=1)]})
     return Schema(
         contract=contract,
         predict=TypeAdapter(request),
-        columns={name: TypeAdapter(list[kind]) for name, kind in types.items()},
+        columns={name: TypeAdapter(_list_of(kind)) for name, kind in types.items()},
         infer=TypeAdapter(InferRequest),
     )
 
@@ -217,6 +230,14 @@ def answer_schema(contract: Contract) -> dict[str, Any]:
             "contributions": {"type": "object", "properties": {feature.name: number for feature in contract.features}},
         },
     }
-    row = {"type": "object", "required": list(prediction), "properties": prediction | {"notes": notes, "explanation": contributions}}
-    top = {"model_name": {"type": "string"}, "release": {"type": "string"}, "predictions": {"type": "array", "items": row}}
+    row = {
+        "type": "object",
+        "required": list(prediction),
+        "properties": prediction | {"notes": notes, "explanation": contributions},
+    }
+    top = {
+        "model_name": {"type": "string"},
+        "release": {"type": "string"},
+        "predictions": {"type": "array", "items": row},
+    }
     return {"type": "object", "required": list(top), "properties": top}

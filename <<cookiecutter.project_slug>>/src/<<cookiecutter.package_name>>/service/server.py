@@ -8,6 +8,7 @@ import signal
 import socket
 from types import FrameType
 
+import prometheus_client
 import uvicorn
 from threadpoolctl import threadpool_limits
 
@@ -38,7 +39,9 @@ class Server(uvicorn.Server):
         if sockets and not self.should_exit:
             host, port = sockets[0].getsockname()[:2]
             served = self._service.version
-            self._service.log.write("ready", host=host, port=port, model=served.model_name, model_hash=served.model_hash)
+            self._service.log.write(
+                "ready", host=host, port=port, model=served.model_name, model_hash=served.model_hash
+            )
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._service.leaving or self._loop is None:
@@ -59,6 +62,7 @@ def run(settings: Settings) -> None:
     Raises:
         UserError: the model does not fit, or the address is taken.
     """
+    prometheus_client.disable_created_metrics()  # they double the series, and nothing here asks for them
     service = core.start(settings, os.environ)
     listening = _listen(settings)
     config = uvicorn.Config(
@@ -85,5 +89,7 @@ def _listen(settings: Settings) -> socket.socket:
     try:
         listening.bind((settings.host, settings.port))
     except OSError as error:
-        raise UserError(f"environment: cannot listen on {settings.host}:{settings.port} ({error.strerror}); set SERVING_PORT") from None
+        raise UserError(
+            f"environment: cannot listen on {settings.host}:{settings.port} ({error.strerror}); set SERVING_PORT"
+        ) from None
     return listening

@@ -13,10 +13,12 @@ from ..errors import UserError
 
 PREFIX = "SERVING_"
 
-Names = Annotated[
-    list[str],
-    BeforeValidator(lambda value: [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value),
-]
+
+def _split(value: object) -> object:
+    return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+
+
+Names = Annotated[list[str], BeforeValidator(_split)]  # in a variable, separated by commas
 
 
 class Settings(BaseModel):

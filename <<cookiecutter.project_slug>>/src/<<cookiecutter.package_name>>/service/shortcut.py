@@ -77,7 +77,7 @@ def _words(step: Any, names: list[str]) -> Block | None:
         dtype=object,
     )
     encoded = np.asarray(step.transform(asked))
-    varies = _columns_of(step, asked, names)
+    varies = _columns_of(step, names)
     if sum(map(len, varies)) != encoded.shape[1]:
         return None
     tables = []
@@ -88,18 +88,18 @@ def _words(step: Any, names: list[str]) -> Block | None:
     def block(rows: Rows) -> np.ndarray:
         parts = []
         for name, (table, other) in zip(names, tables, strict=True):
-            texts = [None if value is None or value.strip().lower() in columns.MISSING else value.strip() for value in rows[name]]
+            texts = [None if value is None else value.strip() for value in rows[name]]
+            texts = [None if text is None or text.lower() in columns.MISSING else text for text in texts]
             parts.append(np.array([table.get(text, other) for text in texts]).reshape(len(texts), -1))
         return np.hstack(parts)
 
     return block
 
 
-def _columns_of(step: Any, asked: pd.DataFrame, names: list[str]) -> list[list[int]]:
+def _columns_of(step: Any, names: list[str]) -> list[list[int]]:
     """Which encoded columns come from which input column, by the names the encoder gives them."""
-    encoder = step[-1]
-    widths = [len([name for name in encoder.get_feature_names_out([str(n) for n in range(len(names))]) if name.startswith(f"{place}_")])
-              for place in range(len(names))]
+    given = step[-1].get_feature_names_out([str(place) for place in range(len(names))])
+    widths = [sum(name.startswith(f"{place}_") for name in given) for place in range(len(names))]
     starts = np.concatenate([[0], np.cumsum(widths)])
     return [list(range(starts[place], starts[place + 1])) for place in range(len(names))]
 
