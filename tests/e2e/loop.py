@@ -121,7 +121,7 @@ class Loop:
         return done
 
     def comments(self, pull: Pull) -> list[str]:
-        """Texts of the comments of `pull`."""
+        """Texts of the comments of `pull`, as they were sent."""
         return [each.body for each in self.forge.state.comments if each.pull == pull.number]
 
 
