@@ -17,14 +17,6 @@ from tools.document_actions import BEGIN, END, DocumentError, document, read_act
 from tools.template_files import ROOT
 
 ACTIONS = sorted((ROOT / "actions").glob("*/action.yml"))
-# Which verb each action runs; `setup` runs none.
-VERB = {
-    "scope": "scope",
-    "train": "train",
-    "metric-diff": "diff",
-    "pr-comment": "comment",
-    "gate": "gate",
-}
 
 
 def load(name: str) -> dict[str, Any]:
@@ -36,9 +28,29 @@ def script(name: str) -> str:
     return "\n".join(step.get("run", "") for step in load(name)["runs"]["steps"])
 
 
+def verbs() -> dict[str, str]:
+    """The verb that each action runs, read from its script; `setup` runs none."""
+    found = {
+        path.parent.name: re.findall(r'/launch" [a-z]+ ([a-z]+)', script(path.parent.name))
+        for path in ACTIONS
+    }
+    return {name: verb for name, (verb,) in ((name, found[name]) for name in found if found[name])}
+
+
+VERB = verbs()
+
+
 def test_every_action_is_looked_at() -> None:
-    assert {path.parent.name for path in ACTIONS} == {*VERB, "setup"}
-    assert set(VERB.values()) == set(VERBS)
+    pull_request = {
+        "scope": "scope",
+        "train": "train",
+        "metric-diff": "diff",
+        "pr-comment": "comment",
+        "gate": "gate",
+    }
+    assert pull_request.items() <= VERB.items()
+    assert {path.parent.name for path in ACTIONS} - VERB.keys() == {"setup"}
+    assert set(VERB.values()) <= set(VERBS)
 
 
 def test_tables_are_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
