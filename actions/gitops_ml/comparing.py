@@ -54,13 +54,18 @@ class Head:
         return self.gates.direction(name) if self.gates is not None else look_up(name).direction
 
 
+def slice_columns(gates: Gates | None) -> tuple[str, ...] | None:
+    """The columns to slice by; None for every one that the predictions have."""
+    return () if gates is None or gates.slices is None else gates.slices.columns
+
+
 def settle_head(side: Side, task: Task | None, gates: Gates | None) -> tuple[Head, list[str]]:
     """Head with its metrics computed anew from its predictions, and where the reported ones disagree.
 
     A metric in a nested group (`train.accuracy`) may be of other rows: when it disagrees, it is left as reported.
     """
     noise = gates.measure() if gates is not None else Noise()
-    columns = gates.slices.columns if gates is not None and gates.slices is not None else ()
+    columns = slice_columns(gates) or ()
     if side.predictions is None or task is None:
         return Head(side, task, gates, noise, side.reports.metrics, slice_columns=columns), []
     stated = side.reports.run.positive_class

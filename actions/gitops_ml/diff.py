@@ -12,7 +12,7 @@ from gitops_ml.catalogue import look_up
 from gitops_ml.comparing import Head, Side, alone, compare_slices, compare_with, settle_head
 from gitops_ml.curves import curves
 from gitops_ml.errors import UserError
-from gitops_ml.gates import Gates
+from gitops_ml.gates import Gates, with_slice_columns
 from gitops_ml.judging import gate_changes, judge
 from gitops_ml.pairing import Pair, find_task, pair
 from gitops_ml.report import (
@@ -56,6 +56,11 @@ class Judges:
         return self.base.model_copy(
             update={"metrics": {**self.base.metrics, **added}, "slices": self.base.slices or self.head.slices}
         )
+
+    def with_slice_columns(self, present: tuple[str, ...]) -> Judges:
+        """Both sides' gates with `columns: all` spelled out as the columns of head's predictions."""
+        sides = (gates and with_slice_columns(gates, present) for gates in (self.head, self.base))
+        return Judges(*sides)
 
     def changes(self) -> list[Change]:
         return gate_changes(self.base, self.head) if self.base is not None and self.head is not None else []

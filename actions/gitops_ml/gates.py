@@ -59,9 +59,10 @@ class MetricRule(_Strict):
 class SliceRule(_Strict):
     """The guard of the worst slice: limits of the primary metric on every slice of at least `min_rows` rows."""
 
+    # None, written `all`: every column of the predictions that is not part of the contract.
     columns: Annotated[
-        tuple[Name, ...], Field(min_length=1, max_length=20), BeforeValidator(lambda v: _as_tuple(v))
-    ]
+        tuple[Name, ...] | None, Field(max_length=20), BeforeValidator(lambda v: _as_columns(v))
+    ] = None
     min_rows: Annotated[int, Field(ge=1)] = 30
     floor: Number | None = None
     ceiling: Number | None = None
@@ -115,6 +116,14 @@ class Gates(_Strict):
         return Noise(self.noise.resamples, self.noise.confidence, self.noise.seed)
 
 
+def _as_columns(value: object) -> object:
+    if value == "all":
+        return None
+    if not isinstance(value, list) or not value:
+        raise ValueError("must be a list of columns, or all")
+    return tuple(value)
+
+
 def _as_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
@@ -161,6 +170,7 @@ def _worded(document: Document, error: ValidationError) -> UserError:
     problem = {
         "extra_forbidden": "this key is not known.",
         "missing": "this key is missing.",
+        "value_error": f"{detail['msg'].removeprefix('Value error, ')}.",
     }.get(detail["type"], f"{detail['msg'][0].lower()}{detail['msg'][1:]}.")
     return document.error(place, problem, _known_keys(place) if detail["type"] == "extra_forbidden" else "")
 
@@ -218,6 +228,14 @@ def _rule_problems(name: str, rule: MetricRule, gates: Gates) -> list[tuple[Plac
                     ((key,), f"{name} lies between 0 and 1, not at {value:g}.", "Write it as a share.")
                 )
     return found
+
+
+def with_slice_columns(gates: Gates, present: tuple[str, ...]) -> Gates:
+    """`gates` with `columns: all` spelled out as the slice columns that are `present`; without any, no slice rule."""
+    if gates.slices is None or gates.slices.columns is not None:
+        return gates
+    rule = gates.slices.model_copy(update={"columns": present}) if present else None
+    return gates.model_copy(update={"slices": rule})
 
 
 def _slice_problems(rule: SliceRule, gates: Gates) -> list[tuple[Place, str, str]]:

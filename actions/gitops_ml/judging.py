@@ -208,7 +208,10 @@ def _flat(gates: Gates) -> dict[str, object]:
     if gates.slices is not None:
         for key, value in gates.slices.model_dump(exclude={"columns"}, exclude_none=True).items():
             found[f"slices.{key}"] = value
-        found.update({f"slices.columns.{column}": "judged" for column in gates.slices.columns})
+        columns = gates.slices.columns
+        found.update(
+            {f"slices.columns.{column}": "judged" for column in (("all",) if columns is None else columns)}
+        )
     found.update({f"noise.{key}": value for key, value in gates.noise.model_dump().items()})
     for waiver in gates.waivers:
         found[f"waivers.{waiver.metric}"] = f"until {waiver.expires}: {waiver.reason}"

@@ -57,6 +57,10 @@ class Predictions:
             name for name in self.table.column_names if name == SCORE or name.startswith(f"{SCORE}_")
         )
 
+    @property
+    def slice_names(self) -> tuple[str, ...]:
+        return tuple(name for name in self.table.column_names if not _in_contract(name))
+
     def has(self, column: str) -> bool:
         return column in self.table.column_names
 
@@ -104,9 +108,12 @@ class Predictions:
         return Labels(codes[array.indices.to_numpy(zero_copy_only=False)], values)
 
 
-def read_predictions(path: Path, slice_columns: Iterable[str] = ()) -> Predictions:
-    """Read the file within the caps of this module; raises `UserError` with file, column and row."""
-    wanted = tuple(dict.fromkeys(slice_columns))
+def read_predictions(path: Path, slice_columns: Iterable[str] | None = ()) -> Predictions:
+    """Read the file within the caps of this module; raises `UserError` with file, column and row.
+
+    Of the columns that are not part of the contract only `slice_columns` are kept; None keeps all of them.
+    """
+    wanted = None if slice_columns is None else tuple(dict.fromkeys(slice_columns))
     table = _read_csv(path) if path.suffix == ".csv" else _read_parquet(path, wanted)
     for name in ("id", "y_true"):
         if name not in table.column_names:
@@ -126,8 +133,12 @@ def read_predictions(path: Path, slice_columns: Iterable[str] = ()) -> Predictio
     return Predictions(path, table)
 
 
-def _wanted(name: str, slices: tuple[str, ...]) -> bool:
-    return name in ("id", "y_true", "y_pred", SCORE) or name.startswith(f"{SCORE}_") or name in slices
+def _wanted(name: str, slices: tuple[str, ...] | None) -> bool:
+    return slices is None or name in slices or _in_contract(name)
+
+
+def _in_contract(name: str) -> bool:
+    return name in ("id", "y_true", "y_pred", SCORE) or name.startswith(f"{SCORE}_")
 
 
 def _check_ids(path: Path, ids: Any) -> None:
@@ -160,7 +171,7 @@ def _check_schema(path: Path, names: list[str], kinds: list[Any]) -> None:
             raise UserError(f"{path}, column {shown(name)}: the type {shown(str(kind))} is not read.")
 
 
-def _read_parquet(path: Path, slices: tuple[str, ...]) -> Any:
+def _read_parquet(path: Path, slices: tuple[str, ...] | None) -> Any:
     import pyarrow.parquet as pq
 
     check_regular(path, FILE_LIMIT_BYTES)

@@ -20,9 +20,7 @@ Count = Annotated[int, Field(ge=0, le=10**15)]
 
 Overall = Literal["pass", "warn", "fail"]
 Direction = Literal["higher", "lower"]
-MetricVerdict = Literal[
-    "improved", "regressed", "within noise", "unchanged", "not comparable", "new", "gone"
-]
+MetricVerdict = Literal["improved", "regressed", "within noise", "unchanged", "not comparable", "new", "gone"]
 
 
 class _Strict(BaseModel):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from gitops_ml.report import Comparison, Metric, Report
 from sklearn import metrics as sk
 
 GATES = """\
@@ -77,3 +78,15 @@ def write_reports(
 
         pyarrow.csv.write_csv(pa.table(columns), folder / "predictions.csv")
     return folder
+
+
+def comparison(report: Report, baseline: str = "merge base") -> Comparison:
+    return next(part for part in report.comparisons if part.baseline == baseline)
+
+
+def metric(report: Report, name: str, baseline: str = "merge base") -> Metric:
+    return next(metric for metric in comparison(report, baseline).metrics if metric.name == name)
+
+
+def outcomes(report: Report) -> dict[tuple[str, str], str]:
+    return {(gate.subject, gate.rule): gate.outcome for gate in report.gates}

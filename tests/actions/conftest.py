@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+from gitops_ml.cli import main
+from gitops_ml.report import Report
 
+from tests.actions.comparison import GATES
 from tests.fakes.contract import Contract
 from tests.fakes.forge import Forge
 from tests.tools import required
@@ -24,3 +28,24 @@ def forge(contract: Contract | None) -> Iterator[Forge]:
     with Forge(contract) as running:
         yield running
     assert running.violations == []
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory with gates.yaml and without a runner."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("GITHUB_ACTIONS", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "gates.yaml").write_text(GATES)
+    return tmp_path
+
+
+@pytest.fixture
+def diff(place: Path) -> Callable[..., tuple[int, Report]]:
+    """Run the verb as the command line does; returns the exit code and the report read back."""
+
+    def run(*options: str) -> tuple[int, Report]:
+        code = main(["diff", "--head", "head", *options])
+        return code, Report.model_validate_json((place / "report" / "report.json").read_text())
+
+    return run

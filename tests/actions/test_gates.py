@@ -102,9 +102,9 @@ REFUSED = {
         HEAD + "waivers: [{metric: auc, reason: x, expires: 2030-01-01}]\n",
         "no gate is set for 'auc'",
     ),
-    "slices without columns": (
-        HEAD + "slices: {max_drop: 0.1}\n",
-        "key 'slices.columns': this key is missing",
+    "slices by a word that is not all": (
+        HEAD + "slices: {columns: every, max_drop: 0.1}\n",
+        "key 'slices.columns': must be a list of columns, or all",
     ),
     "slices the wrong way": (
         HEAD + "slices: {columns: [a], max_rise: 0.1}\n",

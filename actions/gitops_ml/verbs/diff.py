@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from gitops_ml.comparing import Side
+from gitops_ml.comparing import Side, slice_columns
 from gitops_ml.diff import Baseline, Inputs, Judges, build_report, failed_report, unchanged_report, worded
 from gitops_ml.errors import UserError
 from gitops_ml.gates import GatesFile, check_metrics, load_gates
@@ -105,16 +105,17 @@ def decide(options: argparse.Namespace, now: float) -> Report:
     commit = options.head_commit or None
     if options.failed:
         return failed_report([_written(options.failed), *reader.problems], judges, suites, commit)
-    columns = _slice_columns(judges)
     base = _baseline(options, reader, now)
     judged, base_metrics = gates.head, base.side.reports.metrics if base.side is not None else {}
     if options.unchanged:
         if judged is not None and base_metrics:
             reader.attempt(lambda: check_metrics(judged, base_metrics))
         return unchanged_report(base, judges, suites, commit, reader.problems)
-    head = reader.attempt(lambda: _side(head_folder, reader, columns))
+    head = reader.attempt(lambda: _side(head_folder, reader, slice_columns(judges.effective())))
     if head is None:
         return failed_report(reader.problems, judges, suites, commit)
+    if head.predictions is not None:
+        judges = judges.with_slice_columns(head.predictions.slice_names)
     if judged is not None:
         reader.attempt(lambda: check_metrics(judged, {*head.reports.metrics, *base_metrics}))
     return build_report(
@@ -158,12 +159,9 @@ def _gates(options: argparse.Namespace, reader: _Reader) -> _Gates:
     return _Gates(head, base)
 
 
-def _slice_columns(judges: Judges) -> tuple[str, ...]:
-    gates = judges.effective()
-    return gates.slices.columns if gates is not None and gates.slices is not None else ()
-
-
-def _side(folder: Path, reader: _Reader, columns: tuple[str, ...] = (), need_metrics: bool = True) -> Side:
+def _side(
+    folder: Path, reader: _Reader, columns: tuple[str, ...] | None = (), need_metrics: bool = True
+) -> Side:
     """One side; predictions that cannot be read are a problem, but the metrics still stand."""
     reports = read_reports(folder, need_metrics)
     path = reports.predictions
