@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -149,6 +150,15 @@ def test_settings_come_from_the_environment_and_the_command_line_wins() -> None:
         {"SERVING_PORT": "9000", "SERVING_HOST": "::", "PATH": "/bin", "SERVING_MODEL_DIR": ""}, port=9001
     )
     assert (found.port, found.host, found.model_dir) == (9001, "::", Path("model"))
+
+
+def test_another_python_is_refused() -> None:
+    declared = tomllib.loads((serving.ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    assert declared == f"=={version.PYTHON}.*"
+    version.check_python(f"{version.PYTHON}.4")
+    for other in ("3.1.0", f"{version.PYTHON}0.1", "4.0.0"):
+        with pytest.raises(UserError, match=r"pyproject\.toml asks for Python"):
+            version.check_python(other)
 
 
 def test_an_identity_that_could_break_a_header_is_refused() -> None:

@@ -11,8 +11,18 @@ import sklearn
 
 from ..errors import UserError
 
+# As in pyproject.toml; another Python has other packages, of which nobody saw the answers.
+PYTHON = "<< cookiecutter.python_version >>"
 # These values go into headers and metrics.
 _PLAIN = re.compile(r"[A-Za-z0-9._:/@+-]{1,200}")
+
+
+def check_python(running: str) -> None:
+    """Raises UserError when `running`, such as 3.13.1, is not the Python that the model was evaluated with."""
+    if not running.startswith(f"{PYTHON}."):
+        raise UserError(
+            f"pyproject.toml asks for Python {PYTHON}, but this is {running}; install {PYTHON}, or train again"
+        )
 
 
 @dataclass(frozen=True)
