@@ -34,7 +34,8 @@ def verbs() -> dict[str, str]:
     for path in ACTIONS:
         names = set(re.findall(r'/launch" [a-z]+ ([a-z]+)', script(path.parent.name)))
         assert len(names) <= 1, f"{path} runs {names}"
-        found |= {path.parent.name: name for name in names}
+        if names:
+            found[path.parent.name] = names.pop()
     return found
 
 
@@ -146,13 +147,12 @@ def test_every_input_reaches_the_script_by_the_environment(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(VERB))
 def test_every_output_is_set_by_the_verb(name: str) -> None:
-    sources = "\n".join(
-        path.read_text(encoding="utf-8") for path in (ROOT / "actions" / "gitops_ml" / "verbs").glob("*.py")
-    )
+    source = (ROOT / "actions" / "gitops_ml" / "verbs" / f"{VERB[name]}.py").read_text(encoding="utf-8")
     for given, item in (load(name).get("outputs") or {}).items():
         (step_output,) = re.findall(r"steps\.[\w-]+\.outputs\.([\w-]+)", item["value"])
         assert step_output == given
-        assert f'runner.output("{given}"' in sources, given
+        assert "runner.output(" in source
+        assert f'"{given}"' in source, given
 
 
 @pytest.mark.parametrize("name", sorted(VERB))
