@@ -1,0 +1,47 @@
+"""`make demo`, as a person runs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tools import demo
+from tools.template_files import ROOT
+
+
+def test_the_demo_trains_compares_and_says_what_to_open(
+    environ: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("os.environ", environ)
+    earlier = tmp_path / demo.SLUG / "left over from an earlier demo"
+    earlier.mkdir(parents=True)
+    assert demo.main([str(tmp_path)]) == 0
+    printed = capfd.readouterr().out
+    assert not earlier.exists()
+    assert "| roc_auc primary |" in printed.replace("**", "")
+    assert "model.params.C | 0.5 | 100.0" in printed
+    last = printed.strip().splitlines()[-1]
+    assert last.startswith("Open next: ")
+    assert Path(last.removeprefix("Open next: ")).read_text(encoding="utf-8").startswith("<!")
+    assert (tmp_path / demo.SLUG / "mlflow.db").is_file()
+
+
+def test_a_step_that_fails_is_named_with_what_it_printed(tmp_path: Path) -> None:
+    bench = demo.Demo(tmp_path, {"PATH": "/usr/bin:/bin"})
+    with pytest.raises(demo.DemoError, match="doing nothing: `sh -c echo reason; exit 3`.*failed") as error:
+        bench.run("doing nothing", ["sh", "-c", "echo reason; exit 3"])
+    assert "reason" in str(error.value)
+
+
+def test_a_parameter_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("model: {}\n", encoding="utf-8")
+    with pytest.raises(demo.DemoError, match="does not hold the line"):
+        demo.Demo(tmp_path, {}).change_parameter()
+
+
+def test_the_makefile_calls_the_demo() -> None:
+    assert "-m tools.demo demo" in (ROOT / "Makefile").read_text(encoding="utf-8")
