@@ -104,6 +104,18 @@ class Loop:
             self.forge.state.artifact(run, zipped(done.artifacts / "gitops-ml-report"))
         return done, run
 
+    def queue(self, commit: str) -> ActRun:
+        """Run pull-request.yml for `commit` as a merge queue does before it merges."""
+        run_id = 1000 + len(self.forge.state.runs)
+        self.git(
+            "push", "--quiet", "--force", str(self.origin), f"{commit}:refs/heads/gh-readonly-queue/main/pr-1"
+        )
+        group = {"head_sha": commit, "base_sha": self.main, "base_ref": "refs/heads/main"}
+        payload = {"action": "checks_requested", "repository": _repository(), "merge_group": group}
+        self.start(commit)
+        self.forge.state.runs.append(Run(run_id, run_id, REPOSITORY, "queue", commit, event="merge_group"))
+        return self.act.run(self.checkout, "pull-request.yml", "merge_group", payload, run_id)
+
     def comment(self, run: Run) -> ActRun:
         """Run comment.yml of `main` for a run that has ended."""
         payload: dict[str, Any] = run.payload(REPOSITORY)

@@ -173,8 +173,20 @@ def test_documents_only(loop: Loop) -> None:
     assert "unchanged" in read(text)
 
 
+def test_merge_queue(loop: Loop) -> None:
+    """The queue asks for the same check, for a commit that it made, against the commit that it was made on."""
+    loop.start(loop.main)
+    (loop.checkout / "README.md").write_text("Fewer words.\n", encoding="utf-8")
+    commit = loop.commit("Say less")
+    done = loop.queue(commit)
+    assert done.results["gate"] == "success", done.log[-5000:]
+    assert (done.report()["model"], done.report()["head"]["commit"]) == ("unchanged", commit)
+
+
 HOSTILE_BRANCH = "feature/$(touch${IFS}pwned)`id`;&|'\"<img>"
 HOSTILE_TITLE = "::set-output name=verdict::pass @everyone ${{ github.token }} <script>alert(1)</script>"
+
+
 # What a stranger puts in the place of `dvc repro`.
 FORGED = """\
 \tmkdir -p model reports build
