@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +70,9 @@ class Act:
     ) -> ActRun:
         """Run `workflow` of `checkout` for one event; the run's id is its number."""
         act = need("act")
-        home = self.folder / f"run-{run_number}-{event}"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # A run's answer may be asked for twice.
+        home = Path(tempfile.mkdtemp(prefix=f"run-{run_number}-{event}-", dir=self.folder))
         config = home / ".config" / "act"
         config.mkdir(parents=True)
         # Without a file of its own act asks a question.
