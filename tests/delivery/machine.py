@@ -20,6 +20,7 @@ from tests.delivery.truth import PIPELINES, SKEW, covered
 
 number = st.integers(0, 5)
 choice = st.sampled_from([-1, -1, -1, 0, 1, 2, 3])
+regrets = st.sampled_from(["", "revoke", "regret"])
 misfortunes = st.sampled_from(["sicken", "fail", "drift", "corrupt", "forge", "tear", "revoke", "pin"])
 approvers = st.sampled_from(["ben", "ben", "ann"])
 # How many of its steps a run makes (0: its event is lost), what becomes of it then, and how wrong its clock is.
@@ -135,13 +136,30 @@ class Histories(RuleBasedStateMachine):
     def merge_promotion(self, pick: int) -> None:
         self.all.merge_promotion(pick)
 
-    @rule(pick=number, depth=number, revoke=st.booleans(), run=runs)
-    def go_back(self, pick: int, depth: int, revoke: bool, run: Run) -> None:
+    @rule(pick=number, depth=number, then=regrets, approver=approvers, run=runs)
+    def go_back(self, pick: int, depth: int, then: str, approver: str, run: Run) -> None:
+        """Roll back; what was left is revoked before that, or wanted again by somebody right after."""
         name = self.all.promoted[pick % len(self.all.promoted)]
-        if revoke and self.all.files[name] is not None:
-            self.all.revoke(str(self.all.files[name]))
+        here = self.all.files[name]
+        if then == "revoke" and here is not None:
+            self.all.revoke(here)
         self.all.roll_back(name, depth)
         self.event(name, run)
+        if then == "regret" and here is not None:
+            before = len(self.all.open)
+            self.all.propose(name, here, approver)
+            if len(self.all.open) > before:
+                self.all.merge_promotion(before)
+                self.event(name, run)
+
+    @rule(count=st.integers(1, 2), run=runs)
+    def lemons(self, count: int, run: Run) -> None:
+        """Merges whose releases can't become healthy even in the first environment."""
+        for _ in range(count):
+            self.all.merge("code")
+            self.all.build(1)
+            self.all.sicken(self.all.pipeline.names[0], self.release(0))
+            self.event(self.all.pipeline.names[0], run)
 
     @rule(pick=number, which=number, what=misfortunes)
     def misfortune(self, pick: int, which: int, what: str) -> None:

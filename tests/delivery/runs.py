@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import Literal
 
 from gitops_ml.delivery import journal, plan, world
@@ -111,6 +112,8 @@ class Runs(Truth):
         if well or self.in_place or self.targets[name].release in (None, release):
             digest = self.facts.releases[release].artifacts.digest
             self.targets[name] = Live(release, digest, well, intent.fence)
+        else:  # the old one serves on, but what read an older main must not get past this attempt
+            self.targets[name] = replace(self.targets[name], fence=intent.fence)
         covered["applied" if intent.kind == "deploy" else "restored"] += 1
         run.stage = "outcome"
 

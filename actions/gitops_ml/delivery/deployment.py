@@ -100,7 +100,11 @@ class Observation(Strict):
 
 @dataclass(frozen=True)
 class Live:
-    """What a target says at this moment; `fence` is the one of the deployment that made it."""
+    """What a target says at this moment.
+
+    `fence` is the highest of all deployments that the target was asked to apply, whether they became healthy or not;
+    an adapter refuses to apply anything with a lower one.
+    """
 
     release: str | None = None
     digest: str | None = None
