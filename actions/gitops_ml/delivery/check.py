@@ -80,8 +80,7 @@ def proven(world: World, earlier: Step, step: Step, manifest: Manifest) -> Findi
     """Whether `earlier` holds valid evidence for everything that `step` asks; the newest evidence counts."""
     rule = f"proven in {earlier.name}"
     records = bound(world, earlier.name, manifest.release)
-    unreadable = world.facts.unreadable_evidence(earlier.name, manifest.release)
-    if unreadable and (not records or max(unreadable) > (records[-1].generation, records[-1].attempt)):
+    if is_newest_unreadable(world, earlier.name, manifest.release, records):
         return Finding(rule, "waiting", f"its newest evidence in {earlier.name} is unreadable")
     if not records:
         return Finding(rule, "waiting", f"{short(manifest.release)} has no evidence in {earlier.name}")
@@ -104,11 +103,22 @@ def proven(world: World, earlier: Step, step: Step, manifest: Manifest) -> Findi
 
 def bound(world: World, environment: str, release: str) -> list[Evidence]:
     """The evidence of `release` that belongs to a deployment that became healthy; any other proves nothing."""
-    healthy = {
-        item.order for item in world.facts.history(environment) if item.healthy and item.release == release
-    }
+    healthy = _healthy_orders(world, environment, release)
     records = world.facts.evidence.get((environment, release), ())
     return [record for record in records if (record.generation, record.attempt) in healthy]
+
+
+def is_newest_unreadable(world: World, environment: str, release: str, records: Sequence[Evidence]) -> bool:
+    """Whether a healthy deployment after those of `records` left evidence that cannot be read."""
+    newest = (records[-1].generation, records[-1].attempt) if records else (0, 0)
+    healthy = _healthy_orders(world, environment, release)
+    places = world.facts.unreadable_evidence(environment, release)
+    return any(place in healthy and place > newest for place in places)
+
+
+def _healthy_orders(world: World, environment: str, release: str) -> set[tuple[int, int]]:
+    history = world.facts.history(environment)
+    return {item.order for item in history if item.healthy and item.release == release}
 
 
 def _void(world: World, earlier: Step, evidence: Evidence) -> str | None:
