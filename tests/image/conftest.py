@@ -1,0 +1,80 @@
+"""A real container engine, a registry and a base image; without them these tests are skipped by name."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from gitops_ml import engine as engines
+from gitops_ml.engine import Docker
+from gitops_ml.errors import UserError
+
+from tests.template.conftest import environ, template
+from tests.template.workbench import running_python
+from tests.tools.required import ROOT, required
+
+__all__ = ["environ", "template"]
+
+# What `tests/tools/docker-engine start` makes.
+OWN_ENGINE = ROOT / ".tools" / "engine" / "docker.sock"
+OWN_REGISTRY = "127.0.0.1:5055"
+
+
+def missing(what: str) -> None:
+    """Skip by name, or fail where tools are required."""
+    if required():
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def engine() -> Docker:
+    """The engine of DOCKER_HOST, else the tests' own, else the machine's."""
+    chosen = {**os.environ}
+    if "DOCKER_HOST" not in chosen and OWN_ENGINE.exists():
+        chosen["DOCKER_HOST"] = f"unix://{OWN_ENGINE}"
+    try:
+        return engines.find(chosen)
+    except UserError as error:
+        missing(f"no container engine: {error.message} Run tests/tools/docker-engine install, then start")
+        raise
+
+
+@pytest.fixture(scope="session")
+def base(engine: Docker) -> str:
+    """The base image that the generated Dockerfile names; made here when it is Debian's Python and can't be pulled."""
+    version = running_python()
+    name = f"python:{version}-slim-bookworm"
+    try:
+        engine.image(name)
+    except UserError:
+        script = [ROOT / "tests" / "tools" / "base-image", name]
+        folder = str(Path(engine.command).parent)
+        environ = {**engine.environ, "PATH": os.pathsep.join([folder, os.environ["PATH"]])}
+        if version == "3.11":
+            subprocess.run(script, env=environ, check=True, stdout=sys.stderr)
+        else:
+            missing(f"no base image {name}: pull it, or run the tests with Python 3.11")
+    return name
+
+
+@pytest.fixture(scope="session")
+def registry() -> str:
+    """Address of a registry that takes images without asking who sends them."""
+    import http.client
+
+    address = os.environ.get("GITOPS_ML_TEST_REGISTRY", OWN_REGISTRY)
+    connection = http.client.HTTPConnection(address, timeout=10)
+    try:
+        connection.request("GET", "/v2/")
+        answered = connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        answered = False
+    finally:
+        connection.close()
+    if not answered:
+        missing(f"no registry at {address}: run tests/tools/docker-engine start")
+    return address
