@@ -1,4 +1,4 @@
-"""Whether the service in this container is ready; the exit code is the answer. Needs Python alone: no shell, no curl."""
+"""Whether the service in this container is ready; the exit code is the answer. Needs Python alone, no shell or curl."""
 
 import http.client
 import os
