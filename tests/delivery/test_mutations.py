@@ -158,9 +158,6 @@ MUTATIONS = [
     Mutation("what was left is proposed again", "I18:", (propose, "left", lambda *_: frozenset())),
     Mutation("the way back meets every gate", "I2:|I12:|I19:", (check, "is_return", no)),
     Mutation(
-        "an older release counts as a way back", "I5:|I6:|I9:", (check, "is_return", back_without_service)
-    ),
-    Mutation(
         "forward again counts as a way back", "I6:|I8:|I20:", (check, "is_return", back_to_any_that_served)
     ),
     Mutation("who asks may approve", "I20:", (check, "approved", passes)),
