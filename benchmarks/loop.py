@@ -1,4 +1,4 @@
-"""`python -m benchmarks.loop`: what the pull-request loop adds to the bare training command, in a generated project, side by side.
+"""`python -m benchmarks.loop`: what the pull-request loop adds to the bare training command of a generated project.
 
 Each step is timed as its job starts it, by `actions/launch`, once with nothing installed (a fresh runner that has uv's
 cache) and once more. Checking out, setting up the project and GitHub's own queues are not part of it: they would be
