@@ -32,7 +32,7 @@ def test_the_demo_trains_compares_and_says_what_to_open(
 
 def test_a_step_that_fails_is_named_with_what_it_printed(tmp_path: Path) -> None:
     bench = demo.Demo(tmp_path, {"PATH": "/usr/bin:/bin"})
-    with pytest.raises(demo.DemoError, match="doing nothing: `sh -c echo reason; exit 3`.*failed") as error:
+    with pytest.raises(demo.DemoError, match=r"doing nothing: `sh -c echo reason; exit 3`.*failed") as error:
         bench.run("doing nothing", ["sh", "-c", "echo reason; exit 3"])
     assert "reason" in str(error.value)
 
