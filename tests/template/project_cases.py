@@ -13,7 +13,7 @@ import pandas as pd
 from tests.template.workbench import Workbench
 
 HASH = re.compile(r"[0-9a-f]{64}")
-SUITES = ("unit", "data", "model")
+SUITES = ("unit", "data", "model", "service")
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class ProjectCases:
 
     def test_the_model_card_speaks_of_this_model(self, trained: Workbench) -> None:
         card = (trained.project / "reports" / "model-card.md").read_text(encoding="utf-8")
-        for part in ("data", "split", "metrics", "slices", "importance", "intended use", "limits"):
+        for part in ("data", "split", "metrics", "slices", "leans on", "intended use", "limits"):
             assert re.search(rf"^#+ .*{part}", card, re.IGNORECASE | re.MULTILINE), part
         assert self.expected.slice_column in card
 

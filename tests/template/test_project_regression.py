@@ -19,7 +19,7 @@ def trained(template: Path, environ: dict[str, str], tmp_path_factory: pytest.Te
 
 class TestRegression(ProjectCases):
     expected = Expected(
-        plots=frozenset({"predicted-vs-true", "residuals"}),
+        plots=frozenset({"predicted-vs-true", "residual-histogram", "residuals"}),
         metrics=frozenset({"fit_seconds", "mae", "r2", "rmse"}),
         prediction_columns=("id", "y_true", "y_pred", "age_group", "sex"),
         slice_column="age_group",
