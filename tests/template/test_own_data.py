@@ -35,7 +35,6 @@ def data_section(path: str, target: str, **others: Any) -> dict[str, Any]:
     return {**plain, "path": path, "target": target, **others}
 
 
-
 def predictions(bench: Workbench) -> pd.DataFrame:
     return pd.read_parquet(bench.project / "reports" / "predictions.parquet")
 
