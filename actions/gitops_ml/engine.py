@@ -65,7 +65,9 @@ class Engine(Protocol):
         """The port of this machine's loopback at which the container's port `inside` is."""
         ...
 
-    def logs(self, container: str) -> str: ...
+    def logs(self, container: str) -> str:
+        """The last lines that the container wrote."""
+        ...
 
     def stop(self, container: str, grace_s: int) -> None:
         """Ask it to end, and kill it after `grace_s` seconds."""
@@ -127,7 +129,7 @@ class Docker:
         return int(lines[0].rpartition(":")[2])
 
     def logs(self, container: str) -> str:
-        done = self._call("logs", container)
+        done = self._call("logs", "--tail", "100", container)
         return done.stdout + done.stderr
 
     def stop(self, container: str, grace_s: int) -> None:
@@ -156,15 +158,18 @@ class Docker:
         return done.stdout
 
     def _call(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [self.command, *words],
-            env=self._environ(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=PATIENCE_S,
-        )
+        try:
+            return subprocess.run(
+                [self.command, *words],
+                env=self._environ(),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=PATIENCE_S,
+            )
+        except subprocess.TimeoutExpired:
+            raise UserError(f"{self.command} {words[0]} did not end within {PATIENCE_S} s.") from None
 
     def _environ(self) -> dict[str, str]:
         # Older clients build with BuildKit only when told to.

@@ -174,10 +174,14 @@ def differ(golden: Golden, answer: Mapping[str, Any]) -> Difference:
     for what, expected, found in pairs:
         if isinstance(found, bool) or not isinstance(found, int | float):
             return Difference(math.inf, f"row {shown(golden.id)}: the answer has no {what}")
-        size = abs(found - expected)
+        try:
+            size = abs(float(found) - expected)
+        except OverflowError:
+            size = math.inf
         if not size <= TOLERANCE * max(1.0, abs(expected)):
             return Difference(
-                size, f"row {shown(golden.id)}: {what} is {found!r}, the evaluation said {expected!r}"
+                size,
+                f"row {shown(golden.id)}: {what} is {shown(repr(found))}, the evaluation said {expected!r}",
             )
         largest = max(largest, size)
     return Difference(largest)

@@ -12,7 +12,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from gitops_ml.engine import Engine, Image, State, last_line
+from gitops_ml.errors import UserError
 from gitops_ml.golden import GoldenSet, differ
+from gitops_ml.inputs import shown
 
 # What `deploy/compose.yaml` says, as options of `run`; a test holds the two together.
 HARDENED = (
@@ -117,7 +119,7 @@ class Client:
             connection.close()
         try:
             return Answer(response.status, headers, json.loads(content) if content else None)
-        except ValueError:
+        except (ValueError, RecursionError):
             return Answer(response.status, headers, content.decode("utf-8", "replace"))
 
 
@@ -175,7 +177,7 @@ def _probe(run: _Run, name: str) -> None:
     else:
         network = [f"--network={plan.network}"] if plan.network else []
         container = engine.start([*options, *network, f"--publish=127.0.0.1::{PORT}"], plan.image)
-        port = engine.port(container, PORT) if engine.state(container).running else 0
+        port = _published(engine, container)
     client = Client(port)
     problem = _await_ready(engine, container, client, started + plan.ready_s)
     seconds = time.monotonic() - started
@@ -189,6 +191,16 @@ def _probe(run: _Run, name: str) -> None:
             problem, fine = str(error), ""
         run.note(check, problem, fine)
     run.note("stop", *_stop(run, container))
+
+
+def _published(engine: Engine, container: str) -> int:
+    """The port of the loopback; 0 for a container that ended too early to have one, which `ready` then reports."""
+    try:
+        return engine.port(container, PORT)
+    except UserError:
+        if engine.state(container).running:
+            raise
+        return 0
 
 
 def _environment(run: _Run) -> list[str]:
@@ -212,7 +224,10 @@ def _labelled(image: Image, expected: Expected) -> tuple[str, str]:
         labels["org.opencontainers.image.revision"] = expected.commit
     for label, value in labels.items():
         if image.labels.get(label) != value:
-            return f"label {label} is {image.labels.get(label)!r}, expected {value!r}; build it again", ""
+            return (
+                f"label {label} is {shown(str(image.labels.get(label)))}, expected {value!r}; build it again",
+                "",
+            )
     return "", f"{image.size / 1e6:.0f} MB, user {image.user}, labels name model, data and commit"
 
 
@@ -251,9 +266,12 @@ def _version(run: _Run, client: Client) -> tuple[str, str]:
         wanted["commit"] = expected.commit
     for name, value in wanted.items():
         if answer.body.get(name) != value:
-            return f"{name} is {answer.body.get(name)!r}, expected {value!r}", ""
+            return f"{name} is {shown(str(answer.body.get(name)))}, expected {value!r}", ""
     if answer.headers.get("x-release") != run.release:
-        return f"the header x-release is {answer.headers.get('x-release')!r}, expected {run.release!r}", ""
+        return (
+            f"the header x-release is {shown(str(answer.headers.get('x-release')))}, expected {run.release!r}",
+            "",
+        )
     return "", f"model {expected.model_hash[:12]}, commit {expected.commit[:12] or 'not compared'}"
 
 

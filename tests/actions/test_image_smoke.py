@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from gitops_ml.errors import UserError
 from gitops_ml.golden import Golden, GoldenSet, differ
 from gitops_ml.smoke import HARDENED, Expected, Plan, Summary, smoke
 
@@ -141,6 +142,18 @@ def test_each_fault_fails_its_check(changes: dict[str, Any], check: str, words: 
     assert "\n" not in "".join(lines)
 
 
+def test_an_engine_that_publishes_nothing_is_an_error() -> None:
+    fake = engine()
+    fake.port = refuse  # type: ignore[method-assign]
+    with pytest.raises(UserError, match="no port"):
+        run(fake)
+    assert len(fake.removed) == 1
+
+
+def refuse(container: str, inside: int) -> int:
+    raise UserError("no port")
+
+
 def test_a_service_that_is_never_ready_fails() -> None:
     summary, _ = run(engine(ready_after=10**9), ready_s=0.5)
     assert "answers 503" in failed(summary)["ready"]
@@ -179,7 +192,11 @@ def not_a_number(answer: dict[str, Any]) -> None:
     answer["probabilities"]["yes"] = math.nan
 
 
-@pytest.mark.parametrize("spoil", [nudge, swap, forget, not_a_number])
+def overflow(answer: dict[str, Any]) -> None:
+    answer["probabilities"]["yes"] = 10**400
+
+
+@pytest.mark.parametrize("spoil", [nudge, swap, forget, not_a_number, overflow])
 @pytest.mark.parametrize("number", [0, 119])
 def test_one_wrong_prediction_fails(spoil: Callable[[dict[str, Any]], None], number: int) -> None:
     fake = engine()

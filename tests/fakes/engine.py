@@ -62,7 +62,8 @@ class FakeEngine:
         return State(running=not ended, exit_code=code if ended else 0)
 
     def port(self, container: str, inside: int) -> int:
-        assert self._server is not None
+        if self._server is None:
+            raise UserError("no port is published")
         return int(self._server.server_address[1])
 
     def logs(self, container: str) -> str:
