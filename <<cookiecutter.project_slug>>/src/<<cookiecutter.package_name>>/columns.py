@@ -49,6 +49,13 @@ def as_text(values: pd.Series) -> pd.Series:
     return pd.Series(texts, values.index, dtype=object)
 
 
+def present(values: pd.Series) -> pd.Series:
+    """Which values are not missing; only text needs to be read for that, which is slow."""
+    if types.is_numeric_dtype(values.dtype) or types.is_datetime64_any_dtype(values.dtype):
+        return values.notna()
+    return as_text(values).notna()
+
+
 def _text(value: object) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))

@@ -68,7 +68,7 @@ class Contract(Part):
         for feature in self.features:
             given = rows[feature.name]
             typed = columns.to_type(given, feature.type)
-            present = columns.as_text(given).notna()
+            present = columns.present(given)
             lost = int((present & typed.isna()).sum())
             if lost > UNREADABLE_SHARE * max(int(present.sum()), 1):
                 example = given[present & typed.isna()].iloc[0]
