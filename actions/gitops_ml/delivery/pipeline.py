@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
@@ -89,7 +90,12 @@ class Pipeline(Strict):
 
     def policy(self, name: str) -> str:
         """The hash of what `name` has to prove; evidence gathered under another policy does not count."""
-        return fingerprint({"environment": name, "checks": self.required(name)})
+        return _policy(name, self.required(name))
+
+
+@cache
+def _policy(name: str, checks: tuple[str, ...]) -> str:
+    return fingerprint({"environment": name, "checks": checks})
 
 
 def read_pipeline(document: Document) -> Pipeline:
