@@ -117,6 +117,13 @@ def test_the_task_is_the_one_asked_for(project: Path, row: dict[str, str]) -> No
     assert params["task"] == row["task"]
 
 
+def test_the_owner_is_the_one_asked_for(rendered) -> None:
+    project, _ = rendered({"github_owner": "acme-labs"})
+    assert "@acme-labs" in (project / "CODEOWNERS").read_text(encoding="utf-8")
+    metadata = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+    assert metadata["project"]["urls"]["Repository"] == "https://github.com/acme-labs/tumour-triage"
+
+
 def test_no_question_is_without_effect() -> None:
     questions = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
     asked = [name for name in questions if not name.startswith("_")]
