@@ -1,7 +1,8 @@
 """How long `gitops-ml status` takes with many releases and deployments on record.
 
 Makes a repository in a temporary folder (main with one commit per release, deploy-state with the records), clones it as
-a runner would, and times the command as a process of its own, reading what was fetched. Run: python benchmarks/status.py
+a runner would, and times the command as a process of its own, reading what was fetched.
+Run: python benchmarks/status.py
 """
 
 from __future__ import annotations
