@@ -20,21 +20,17 @@ STAND_INS = Path(__file__).parent / "stand_ins"
 TIMEOUT_S = 900
 _USES = re.compile(r"uses:\s*(?P<action>[\w-]+/[\w-]+)(?:/[\w/-]+)?@(?P<commit>[0-9a-f]{40})")
 # What a machine says about how to reach the network and where things are kept; nothing else reaches a run.
-_KEPT = (
-    "PATH",
-    "LANG",
-    "UV_CACHE_DIR",
-    "UV_DEFAULT_INDEX",
-    "UV_INDEX_URL",
-    "UV_PYTHON_INSTALL_DIR",
-    "XDG_CACHE_HOME",
+_KEPT = re.compile(
+    r"PATH|LANG|UV_(?:DEFAULT_INDEX|INDEX.*|EXTRA_INDEX_URL|FIND_LINKS|CACHE_DIR|HTTP_.*|NATIVE_TLS|SYSTEM_CERTS|OFFLINE)"
+    r"|UV_PYTHON_(?:INSTALL_DIR|.*_MIRROR)|SSL_CERT_(?:FILE|DIR)|\w+_CA_BUNDLE|(?:https?|no|all)_proxy|(?:HTTPS?|NO|ALL)_PROXY"
 )
 
 
 @dataclass(frozen=True)
 class ActRun:
-    """One finished run: job results by id, everything it printed, and the folder of its artifacts."""
+    """One finished run: act's exit code, job results by id, everything it printed, and the folder of its artifacts."""
 
+    code: int
     results: Mapping[str, str]
     log: str
     artifacts: Path
@@ -118,16 +114,12 @@ class Act:
         )
         results, log = read_log(done.stdout)
         (home / "log.txt").write_text(log, encoding="utf-8")
-        return ActRun(results, log, self.store / "artifacts" / str(run_number))
+        return ActRun(done.returncode, results, log, self.store / "artifacts" / str(run_number))
 
 
 def machine_environment() -> dict[str, str]:
     """The part of this process' environment that a runner would have."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name in _KEPT or name.upper().endswith(("_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "CA_BUNDLE"))
-    }
+    kept = {name: value for name, value in os.environ.items() if _KEPT.fullmatch(name)}
     home = Path.home()
     kept.setdefault("UV_CACHE_DIR", str(home / ".cache" / "uv"))
     kept.setdefault("UV_PYTHON_INSTALL_DIR", str(home / ".local" / "share" / "uv" / "python"))

@@ -6,7 +6,6 @@ import io
 import itertools
 import subprocess
 import zipfile
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,6 +63,11 @@ class Loop:
         self.git("commit", "--quiet", "--message", message)
         return self.git("rev-parse", "HEAD")
 
+    def commit_nothing(self) -> str:
+        """A commit of its own without a change."""
+        self.git("commit", "--quiet", "--allow-empty", "--message", "Nothing")
+        return self.git("rev-parse", "HEAD")
+
     def open(self, branch: str, *, title: str = "Change the model", repository: str = REPOSITORY) -> Pull:
         """Push HEAD as `branch` and open a pull request; a fork's commits lie under refs/pull, as on GitHub."""
         number = next(self._numbers)
@@ -97,12 +101,18 @@ class Loop:
         self.start(pull.sha)
         done = self.act.run(self.checkout, "pull-request.yml", "pull_request", payload, run_id)
         conclusion = "success" if set(done.results.values()) <= {"success", "skipped"} else "failure"
-        run = Run(run_id, run_id, pull.head_repo, pull.ref, pull.sha, conclusion=conclusion)
+        run = self.record(pull, "pull_request", conclusion)
         run.jobs = [(name, result) for name, result in done.results.items()]
-        self.forge.state.runs.append(run)
         if (done.artifacts / "gitops-ml-report").is_dir():
             self.forge.state.artifact(run, zipped(done.artifacts / "gitops-ml-report"))
         return done, run
+
+    def record(self, pull: Pull, event: str, conclusion: str = "success") -> Run:
+        """Note on the forge that a run for `pull` has ended."""
+        run_id = 1000 + len(self.forge.state.runs)
+        run = Run(run_id, run_id, pull.head_repo, pull.ref, pull.sha, event=event, conclusion=conclusion)
+        self.forge.state.runs.append(run)
+        return run
 
     def queue(self, commit: str) -> ActRun:
         """Run pull-request.yml for `commit` as a merge queue does before it merges."""
@@ -150,7 +160,3 @@ def zipped(folder: Path) -> bytes:
             if path.is_file():
                 archive.write(path, path.relative_to(folder))
     return buffer.getvalue()
-
-
-def green(results: Mapping[str, str]) -> bool:
-    return results.get("gate") == "success"

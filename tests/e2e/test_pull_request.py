@@ -8,12 +8,9 @@ import json
 import re
 from typing import Any
 
-import pytest
-
 from tests.e2e.act import ActRun, jobs_of
 from tests.e2e.conftest import STRENGTH, WEAK
 from tests.e2e.loop import FORK, Loop
-from tests.fakes.state import Run
 
 TRAINED = {"lint", "unit", "data", "train", "base", "model-tests"}
 
@@ -222,12 +219,18 @@ def test_fork_with_hostile_names(loop: Loop) -> None:
     assert "](javascript:" not in text
 
 
-@pytest.mark.parametrize("event", ["push", "merge_group"])
-def test_no_comment_for_other_events(loop: Loop, event: str) -> None:
+def test_only_runs_of_pull_requests_are_answered(loop: Loop) -> None:
+    """And one that left no report is answered too, by saying so."""
     loop.start(loop.main)
-    pull = loop.open(f"other-{event}")
-    run = Run(5000 + len(loop.forge.state.runs), 1, pull.head_repo, pull.ref, pull.sha, event=event)
-    loop.forge.state.runs.append(run)
-    done = loop.comment(run)
-    assert done.results.get("comment") in ("skipped", None)
-    assert loop.comments(pull) == []
+    loop.commit_nothing()
+    pull = loop.open("without-report")
+    for event in ("push", "merge_group"):
+        run = loop.record(pull, event)
+        done = loop.comment(run)
+        assert (done.code, dict(done.results)) == (0, {}), done.log
+        assert loop.comments(pull) == []
+    done = loop.comment(loop.record(pull, "pull_request"))
+    assert (done.code, dict(done.results)) == (0, {"comment": "success"}), done.log
+    (text,) = loop.comments(pull)
+    assert "report" in read(text)
+    assert pull.sha[:7] in text
