@@ -161,3 +161,18 @@ def test_a_default_that_is_said_is_the_default(name: str) -> None:
         said = re.search(r"Default `([^`]+)`", item["description"])
         if said and "${{" not in str(item.get("default", "")):
             assert str(item["default"]) == said[1], given
+
+
+def test_every_third_party_action_has_a_stand_in_that_is_listed() -> None:
+    """What the pull-request loop uses can be run by act, and docs/testing.md says what that leaves untested."""
+    workflows = ROOT / "<<cookiecutter.project_slug>>" / ".github" / "workflows"
+    files = [*ACTIONS, *(workflows / name for name in ("pull-request.yml", "comment.yml"))]
+    used = {
+        name for path in files for name in re.findall(r"uses: ([\w./-]+)@", path.read_text(encoding="utf-8"))
+    }
+    assert "actions/cache/restore" in used
+    listed = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
+    for name in used:
+        folder = Path(*name.split("/")[1:])
+        assert (ROOT / "tests" / "e2e" / "stand_ins" / folder / "action.yml").is_file(), name
+        assert f"`{name}`" in listed, name
