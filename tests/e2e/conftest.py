@@ -59,7 +59,7 @@ def slim(project: Path) -> None:
     text = makefile.read_text(encoding="utf-8")
     assert text.count("\tmypy\n") == 1
     makefile.write_text(text.replace("\tmypy\n", ""), encoding="utf-8")
-    for suite in ("unit", "data", "model"):
+    for suite in ("unit", "data", "model", "service"):
         folder = project / "tests" / suite
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
