@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import yaml
 from gitops_ml.engine import Docker
 from gitops_ml.golden import read_contract, read_golden
 from gitops_ml.smoke import HARDENED, Expected, Plan, Summary, free_port, smoke
@@ -318,3 +319,35 @@ def test_pushed_and_pulled_by_digest_it_is_the_same_image(shop: Shop, registry: 
         assert summary.ok, shop.failed(summary)
     finally:
         shop.docker("rmi", reference)
+
+
+def test_the_action_runs_on_a_real_engine(shop: Shop, registry: str, tmp_path: Path) -> None:
+    """The scripts in `build-image/action.yml`, step by step as a runner would; expressions are put in by name."""
+    folder = shop.bench.project / ".github" / "actions" / "build-image"
+    action = yaml.safe_load((folder / "action.yml").read_text(encoding="utf-8"))
+    given = {name: told["default"] for name, told in action["inputs"].items()}
+    given |= {
+        "image": shop.tag,
+        "network": "host",
+        "push-to": f"{registry}/gitops-ml-test:action",
+        "rows": "10",
+    }
+    output = tmp_path / "output"
+    output.touch()
+    runner = {"GITHUB_OUTPUT": str(output), "GITHUB_ACTION_PATH": str(folder), "GITHUB_ACTIONS": "true"}
+    for step in action["runs"]["steps"]:
+        wanted = {
+            name: given[expression.split()[1].removeprefix("inputs.")]
+            for name, expression in step["env"].items()
+        }
+        bench = replace(shop.bench, environ={**shop.bench.environ, **runner, **wanted})
+        bench.succeed("bash", "-eo", "pipefail", "-c", step["run"])
+    said = set(re.findall(r"^([a-z-]+)<<", output.read_text(encoding="utf-8"), re.MULTILINE))
+    named = {value["value"].split(".")[-1].removesuffix(" }}") for value in action["outputs"].values()}
+    assert named <= said
+    reference = re.search(
+        rf"^{re.escape(registry)}/gitops-ml-test@sha256:[0-9a-f]{{64}}$", output.read_text("utf-8"), re.M
+    )
+    assert reference is not None
+    for name in (reference[0], f"{registry}/gitops-ml-test:action"):
+        subprocess.run([shop.engine.command, "rmi", name], env=dict(shop.engine.environ), capture_output=True)
