@@ -18,9 +18,14 @@ from tests.tools.required import ROOT, required
 
 __all__ = ["environ", "template"]
 
-# What `tests/tools/docker-engine start` makes.
-OWN_ENGINE = ROOT / ".tools" / "engine" / "docker.sock"
-OWN_REGISTRY = "127.0.0.1:5055"
+# What `tests/tools/docker-engine start` printed, one NAME=VALUE per line.
+OWN_ENGINE = ROOT / ".tools" / "engine" / "environment"
+
+
+def surroundings() -> dict[str, str]:
+    """This process' environment, with the tests' own engine and registry where it names no others."""
+    lines = OWN_ENGINE.read_text(encoding="utf-8").split() if OWN_ENGINE.is_file() else []
+    return dict(line.split("=", 1) for line in lines) | os.environ
 
 
 def missing(what: str) -> None:
@@ -33,11 +38,8 @@ def missing(what: str) -> None:
 @pytest.fixture(scope="session")
 def engine() -> Docker:
     """The engine of DOCKER_HOST, else the tests' own, else the machine's."""
-    chosen = {**os.environ}
-    if "DOCKER_HOST" not in chosen and OWN_ENGINE.exists():
-        chosen["DOCKER_HOST"] = f"unix://{OWN_ENGINE}"
     try:
-        return engines.find(chosen)
+        return engines.find(surroundings())
     except UserError as error:
         missing(f"no container engine: {error.message} Run tests/tools/docker-engine install, then start")
         raise
@@ -66,7 +68,10 @@ def registry() -> str:
     """Address of a registry that takes images without asking who sends them."""
     import http.client
 
-    address = os.environ.get("GITOPS_ML_TEST_REGISTRY", OWN_REGISTRY)
+    address = surroundings().get("GITOPS_ML_TEST_REGISTRY")
+    if address is None:
+        missing("no registry: run tests/tools/docker-engine start")
+        raise AssertionError
     connection = http.client.HTTPConnection(address, timeout=10)
     try:
         connection.request("GET", "/v2/")

@@ -1,6 +1,13 @@
 """`python -m <package>.service serve` and `... predict`."""
 
-from .. import errors
-from .cli import main
+import signal
+import sys
+
+# The first process of a container has no default action for this signal: without a handler, one that comes during the
+# start would be lost, and the container killed at the end of its grace period.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+from .. import errors  # noqa: E402 - what follows takes most of the start
+from .cli import main  # noqa: E402
 
 errors.run(main)
