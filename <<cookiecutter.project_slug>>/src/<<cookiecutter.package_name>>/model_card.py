@@ -95,7 +95,8 @@ def _influence(contract: Contract, influence: list[tuple[str, float, float]]) ->
     rows = [[_safe(name), f"{mean:+.4f}", f"{deviation:.4f}"] for name, mean, deviation in influence[:MOST_ROWS]]
     return (
         f"Permutation importance: how much the {unit} rises when one column of the test rows is shuffled. Columns that"
-        " say the same share their weight, and none of this is a cause.\n\n" + _table(["column", "rise", "standard deviation"], rows)
+        " say the same share their weight, and none of this is a cause.\n\n"
+        + _table(["column", "rise", "standard deviation"], rows)
     )
 
 
