@@ -95,7 +95,9 @@ class StateBranch:
         # Into a name of this process: writers that share a clone must not take each other's tip for their own.
         mine = f"refs/gitops-ml/{self.branch}-{os.getpid()}-{secrets.token_hex(4)}"
         try:
-            self.git.run("fetch", "--quiet", "--no-tags", self.remote, f"+refs/heads/{self.branch}:{mine}")
+            # And without the clone's own refspecs: they would have git move the one remote-tracking branch as well.
+            refspec = f"+refs/heads/{self.branch}:{mine}"
+            self.git.run("fetch", "--quiet", "--no-tags", "--refmap=", self.remote, refspec)
             tip = self.git.resolve(mine)
         finally:
             self.git.try_("update-ref", "-d", mine)
