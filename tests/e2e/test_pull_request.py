@@ -68,7 +68,7 @@ def test_better_model(loop: Loop) -> None:
     assert metric(report, "log_loss")["verdict"] == "improved"
     assert report["head"]["commit"] == pull.sha
     assert merge_base(report)["identity"]["commit"] == loop.main
-    assert {suite["name"] for suite in report["suites"]} == {"unit", "data", "model"}
+    assert {suite["name"] for suite in report["suites"]} == {"unit", "data", "model", "service"}
     assert trained(done)
     loop.comment(run)
     (text,) = loop.comments(pull)
