@@ -80,9 +80,14 @@ def environment() -> dict[str, str]:
 
 
 def generate(parent: Path, environ: Mapping[str, str]) -> Path:
-    """Generate the project anew below `parent`; what an earlier demo left there is replaced."""
+    """Generate the project anew below `parent`; what an earlier demo left there is replaced.
+
+    `parent` may lie in another repository, such as this one: git is told not to look there, so that the project
+    becomes a repository of its own.
+    """
     if (parent / SLUG).exists():
         shutil.rmtree(parent / SLUG)
+    environ = {**environ, "GIT_CEILING_DIRECTORIES": str(parent)}
     with tempfile.TemporaryDirectory() as scratch:
         template = copy_template(Path(scratch, "template"))
         project, _ = render(template, parent, {"project_slug": SLUG}, environ=environ)

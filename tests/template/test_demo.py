@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tools import demo
-from tools.template_files import ROOT
+from tools.template_files import ROOT, SKIP_LOCK
 
 
 def test_the_demo_trains_compares_and_says_what_to_open(
@@ -28,6 +29,19 @@ def test_the_demo_trains_compares_and_says_what_to_open(
     assert last.startswith("Open next: ")
     assert Path(last.removeprefix("Open next: ")).read_text(encoding="utf-8").startswith("<!")
     assert (tmp_path / demo.SLUG / "mlflow.db").is_file()
+
+
+def test_inside_this_checkout_the_demo_is_a_repository_of_its_own(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, env=environ, check=True)
+    (tmp_path / ".gitignore").write_text("demo/\n", encoding="utf-8")
+    project = demo.generate(tmp_path / "demo", environ | {SKIP_LOCK: "1"})
+    log = subprocess.run(
+        ["git", "log", "--format=%s"], cwd=project, env=environ, capture_output=True, text=True
+    )
+    assert log.stdout.strip() == "Start from the template"
+    assert (project / ".git").is_dir()
 
 
 def test_a_step_that_fails_is_named_with_what_it_printed(tmp_path: Path) -> None:
