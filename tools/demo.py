@@ -135,7 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     print(f"\n{plain(report)}\n")
     print(f"  project  {project}")
-    print(f"  MLflow   cd {project} && uv run mlflow ui --backend-store-uri sqlite:///mlflow.db")
+    print(f"  MLflow   {project / 'mlflow.db'}; make ui, there, shows it")
     print(f"Open next: {project / 'reports' / 'diff' / 'report.html'}")
     return 0
 
