@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gitops_ml.delivery.build import LOOK_BACK, keys_of
 from gitops_ml.delivery.change import FOLDER
+from gitops_ml.delivery.credentials import git_environ
 from gitops_ml.delivery.environment import Following, Promoted, read_environment
 from gitops_ml.delivery.facts import Facts
 from gitops_ml.delivery.git import Git
@@ -23,9 +24,12 @@ PIPELINE = FOLDER + "pipeline.yaml"
 REVOKED = FOLDER + "revoked.yaml"
 
 
-def open_repository(folder: Path) -> Git:
-    """The repository that `folder` lies in; raises `UserError` when it lies in none, or history is cut off."""
-    git = Git(folder)
+def open_repository(folder: Path, environ: Mapping[str, str] | None = None) -> Git:
+    """The repository that `folder` lies in; raises `UserError` when it lies in none, or history is cut off.
+
+    `environ` is that of the run, whose token git may need.
+    """
+    git = Git(folder, git_environ(environ or {}))
     if git.try_("rev-parse", "--git-dir").code != 0:
         raise UserError(f"{folder} is not in a git repository.", "Run this in a clone of your repository.")
     if git.run("rev-parse", "--is-shallow-repository").text == "true":

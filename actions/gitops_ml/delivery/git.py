@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gitops_ml.errors import UserError
@@ -31,14 +31,21 @@ class Answer:
 
 @dataclass(frozen=True)
 class Git:
-    """One repository, bare or not."""
+    """One repository, bare or not; `environ` is given to every command, such as credentials."""
 
     folder: Path
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def try_(self, *words: str, stdin: bytes = b"", environ: Mapping[str, str] | None = None) -> Answer:
         """Run a command and return what it said, whatever it said; raises `UserError` when git itself is missing."""
         # Messages are matched to decide whether a push may be tried again, so they have to be in English.
-        surroundings = {**os.environ, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", **(environ or {})}
+        surroundings = {
+            **os.environ,
+            "LC_ALL": "C",
+            "GIT_TERMINAL_PROMPT": "0",
+            **self.environ,
+            **(environ or {}),
+        }
         try:
             done = subprocess.run(
                 ["git", *_SAFE, *words],

@@ -3,43 +3,31 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections.abc import Iterator
 from functools import cache
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
+from gitops_ml.delivery.duration import Duration
 from gitops_ml.delivery.reading import read_typed, tupled
+from gitops_ml.delivery.targets.settings import RegistryTarget, TargetSettings
 from gitops_ml.delivery.timetable import Freeze, Window
 from gitops_ml.delivery.typed import CheckName, EnvironmentName, Strict, fingerprint
 from gitops_ml.strict_yaml import Document, Place
 
+Repository = Annotated[
+    str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?(/[a-z0-9][a-z0-9._-]*)+$", max_length=255)
+]
 RESERVED = ("pipeline", "revoked")
-_DURATION = re.compile(r"([0-9]{1,5})(m|h|d)")
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
-
-
-def _duration(value: object) -> object:
-    """`45m`, `2h`, `7d` or 0."""
-    if isinstance(value, dt.timedelta):
-        return value
-    if value == 0 and not isinstance(value, bool):
-        return dt.timedelta()
-    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError("must be a whole number of minutes, hours or days, such as 45m, 2h or 7d")
-    return dt.timedelta(**{_UNITS[match[2]]: int(match[1])})
-
-
-Duration = Annotated[dt.timedelta, BeforeValidator(_duration)]
 
 
 class Step(Strict):
     """One environment and the gates in front of it.
 
     A step `follow`s main or takes what a merge promotes. `evidence` are the checks that a release must have passed in
-    every earlier environment; `soak` is how long it must have served there without a break.
+    every earlier environment; `soak` is how long it must have served there without a break. `target` says where it
+    runs; it is no gate, so evidence survives a move.
     """
 
     name: EnvironmentName
@@ -50,6 +38,7 @@ class Step(Strict):
     windows: Annotated[tuple[Window, ...], tupled, Field(max_length=20)] = ()
     freeze: Annotated[tuple[Freeze, ...], tupled, Field(max_length=50)] = ()
     four_eyes: bool = False
+    target: TargetSettings = RegistryTarget()
 
 
 class Pipeline(Strict):
@@ -57,6 +46,8 @@ class Pipeline(Strict):
 
     schema_version: Literal[1] = Field(alias="schema")
     environments: Annotated[tuple[Step, ...], tupled, Field(min_length=1, max_length=20)]
+    # The only repository that images come from, without a tag; None where nothing is deployed by a run.
+    image: Repository | None = None
     # Whose evidence counts: workflow file and branch, as in GITHUB_WORKFLOW_REF without owner and repository.
     trusted_workflows: Annotated[tuple[str, ...], tupled, Field(min_length=1, max_length=10)] = (
         ".github/workflows/deliver.yml@refs/heads/main",

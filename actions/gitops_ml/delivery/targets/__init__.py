@@ -1,0 +1,1 @@
+"""Where releases run: one module per kind of target, all behind the interface in `base`."""
