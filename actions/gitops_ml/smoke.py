@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from gitops_ml.checks import Check
 from gitops_ml.engine import Engine, Image, State, last_line
 from gitops_ml.errors import UserError
 from gitops_ml.golden import GoldenSet, differ
@@ -54,17 +55,6 @@ class Plan:
     ready_s: float = 120
     grace_s: int = 40
     options: tuple[str, ...] = HARDENED
-
-
-@dataclass(frozen=True)
-class Check:
-    name: str
-    ok: bool
-    detail: str
-
-    @property
-    def line(self) -> str:
-        return f"{'ok  ' if self.ok else 'FAIL'} {self.name}: {self.detail}"
 
 
 @dataclass(frozen=True)
