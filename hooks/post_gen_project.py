@@ -6,6 +6,7 @@ is a warning with the command to run later, never a failure.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -18,6 +19,8 @@ ACTIONS_SOURCE = << cookiecutter.actions_source | tojson >>
 ACTIONS_REPOSITORY = << cookiecutter.actions_repository | tojson >>
 ACTIONS_REF = << cookiecutter.actions_ref | tojson >>
 SLUG = << cookiecutter.project_slug | tojson >>
+NAME = << cookiecutter._template | tojson >>
+CONTEXT = json.loads(<< cookiecutter | tojson | tojson >>)
 
 SKIP_LOCK = "GITOPS_ML_SKIP_LOCK"
 VENDORED = Path(".github", "actions")
@@ -40,6 +43,19 @@ def use_remote_actions(project: Path, repository: str, ref: str) -> None:
         text = workflow.read_text(encoding="utf-8")
         remote = LOCAL_USES.sub(lambda match: f"uses: {repository}/actions/{match[1]}@{ref}", text)
         workflow.write_text(remote, encoding="utf-8")
+
+
+def record_origin(project: Path, template: Path, name: str, context: dict[str, object]) -> None:
+    """Write down what this project was made from, so that `make template-update` can follow the template."""
+    address = git(template, "config", "--get", "remote.origin.url").stdout.strip()
+    commit = git(template, "rev-parse", "--verify", "--quiet", "HEAD").stdout.strip()
+    own = git(template, "rev-parse", "--show-prefix")
+    if own.returncode != 0 or own.stdout.strip():
+        # A plain folder, perhaps inside some other repository, whose commits say nothing about the template.
+        address = commit = ""
+    answers = {question: answer for question, answer in context.items() if not question.startswith("_")}
+    record = {"template": address or name, "commit": commit, "answers": answers}
+    (project / ".cookiecutter.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 def lock(project: Path) -> bool:
@@ -98,6 +114,7 @@ def main() -> None:
         vendor_actions(project, TEMPLATE)
     else:
         use_remote_actions(project, ACTIONS_REPOSITORY, ACTIONS_REF)
+    record_origin(project, TEMPLATE, NAME, CONTEXT)
     lock(project)
     first_commit(project)
     print(f"\nNext:\n  1. cd {SLUG} && make setup\n  2. make train test\n  3. push it to GitHub and open a pull request")
