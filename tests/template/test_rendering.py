@@ -18,7 +18,7 @@ from tools.template_files import ROOT, render
 
 ROWS = pairwise(choices())
 EXPECTED = Path(__file__).with_name("expected_files.txt")
-LEFTOVER = re.compile(r"<<|<%|%>|<#|#>|\{\{ ?cookiecutter|cookiecutter\.[a-z_]+")
+LEFTOVER = re.compile(r"<<|<%|%>|<#|#>|\{\{ ?cookiecutter|cookiecutter\.(?!json\b)[a-z_]+")
 # Texts that speak of cookiecutter itself, and data and scripts that use these characters in their own right.
 VENDORED = ".github/actions/"
 
