@@ -46,15 +46,22 @@ class Contract:
         parts = path.strip("/").split("/")
         found: list[tuple[int, dict[str, Any]]] = []
         for template, operations in self._operations:
+            known = operations.get(method.lower())
+            if known is None or not self._reaches(known, template, parts):
+                continue
             fixed = [left == right for left, right in zip(template, parts, strict=False)]
-            fits = len(template) == len(parts) and all(
-                same or part.startswith("{") for same, part in zip(fixed, template, strict=True)
-            )
-            if fits and method.lower() in operations:
-                found.append((sum(fixed), operations[method.lower()]))
+            if all(same or part.startswith("{") for same, part in zip(fixed, template, strict=True)):
+                found.append((sum(fixed), known))
         if not found:
             raise ContractError(f"GitHub's API has no {method} {path}")
         return max(found, key=lambda each: each[0])[1]
+
+    def _reaches(self, operation: dict[str, Any], template: list[str], parts: list[str]) -> bool:
+        """Whether a path of that many parts can be meant; the name of a reference may have slashes in it."""
+        if len(parts) <= len(template):
+            return len(parts) == len(template)
+        known = map(self._resolve, operation.get("parameters", []))
+        return any(each.get("x-multi-segment") and template[-1] == "{" + each["name"] + "}" for each in known)
 
     def check_request(self, method: str, path: str, query: str, body: Any) -> None:
         """Raise `ContractError` for an unknown or malformed query, or a body that is not what is described."""
@@ -75,11 +82,15 @@ class Contract:
             return
         schema = wanted["content"]["application/json"]["schema"]
         self._check(body, schema, f"body of {method} {path}")
-        unknown = (
-            set(body) - set(self._resolve(schema).get("properties", {})) if isinstance(body, dict) else set()
-        )
+        unknown = set(body) - self._keys(schema) if isinstance(body, dict) else set()
         if unknown:
             raise ContractError(f"{method} {path}: unknown keys {sorted(unknown)}")
+
+    def _keys(self, schema: dict[str, Any]) -> set[str]:
+        """The keys that an object of `schema` may have."""
+        schema = self._resolve(schema)
+        parts = [part for choice in ("oneOf", "anyOf", "allOf") for part in schema.get(choice, ())]
+        return set(schema.get("properties", {})).union(*map(self._keys, parts))
 
     def check_response(
         self, method: str, path: str, status: int, headers: Mapping[str, str], body: Any
@@ -96,7 +107,8 @@ class Contract:
             raise ContractError(f"{method} {path}: a redirect without a Location")
         content = answer.get("content", {}).get("application/json")
         if content is None:
-            if body is not None:
+            # Of some errors the description says only when they come; their body is the usual one.
+            if body is not None and status < 400:
                 raise ContractError(f"{method} {path}: status {status} has no body")
             return
         self._check(body, content["schema"], f"answer {status} to {method} {path}")

@@ -3,6 +3,10 @@
 With a `Contract` every request and every answer is held against GitHub's own description; what breaks it is kept in
 `violations` and answered with 400. A second server on another address plays the storage that artifacts are
 redirected to.
+
+Requests whose token is `token_of` a person are that person's; any other token is `state.viewer`'s, by default that of
+a run. What people do without the API are methods here: `open_pull`, `approve`, `merge`, `close`, `approve_runs`. The
+routes of each noun stand in a module of its own.
 """
 
 from __future__ import annotations
@@ -14,14 +18,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlencode, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
+from tests.fakes import issues, pulls, refs, runs
 from tests.fakes.contract import Contract, ContractError
-from tests.fakes.state import Pull, State
-from tests.fakes.troubles import NOT_FOUND, READ_ONLY, Answer, too_long
-
-PAGE = 30
-LONGEST_COMMENT = 65_536
+from tests.fakes.request import BOT, Request
+from tests.fakes.state import State
+from tests.fakes.troubles import NOT_FOUND, READ_ONLY, Answer
 
 
 @dataclass
@@ -111,7 +114,7 @@ class Forge:
                     raise ContractError(f"{method} {path} came without a token")
                 if self.contract is not None:
                     self.contract.check_request(method, path, parts.query, body)
-                answer = self._planned(method, path) or self._route(method, path, parts.query, body)
+                answer = self._planned(method, path) or self._route(method, path, parts.query, headers, body)
                 if self.contract is not None and answer.raw is None:
                     if answer.status < 300:
                         answer.body = self.contract.complete(method, path, answer.status, answer.body)
@@ -153,32 +156,24 @@ class Forge:
                 return Answer(400, raw=b"InvalidAuthenticationInfo")
             return Answer(200, raw=found.content) if found else Answer(404, raw=b"")
 
-    def _route(self, method: str, path: str, query: str, body: Any) -> Answer:
+    def _route(self, method: str, path: str, query: str, headers: dict[str, str], body: Any) -> Answer:
+        pulls.refresh(self.state)
         asked = {name: values[-1] for name, values in parse_qs(query).items()}
-        repo = "/repos/" + self.state.repository
-        routes: list[tuple[str, str, Callable[..., Answer]]] = [
-            ("GET", r"/user", self._viewer),
+        token = headers.get("authorization", "").rpartition(" ")[2]
+        login = self.state.tokens.get(token) or self.state.viewer
+        request = Request(method, path, self.api_url, login or BOT, asked, body, self.ignores_filters)
+        repo = re.escape("/repos/" + self.state.repository)
+        routes = [
+            ("GET", r"/user", lambda: self._viewer(login)),
             ("GET", r"/users/([^/]+)", self._user),
-            ("GET", rf"{repo}/pulls", lambda: self._pulls(asked, path)),
-            ("GET", rf"{repo}/pulls/(\d+)", self._pull),
-            (
-                "GET",
-                rf"{repo}/issues/(\d+)/comments",
-                lambda number: self._comments(int(number), asked, path),
-            ),
-            ("POST", rf"{repo}/issues/(\d+)/comments", lambda number: self._create(int(number), body)),
-            ("PATCH", rf"{repo}/issues/comments/(\d+)", lambda number: self._edit(int(number), body)),
-            ("DELETE", rf"{repo}/issues/comments/(\d+)", self._delete),
-            (
-                "GET",
-                rf"{repo}/actions/runs/(\d+)/artifacts",
-                lambda run: self._artifacts(int(run), asked, path),
-            ),
-            ("GET", rf"{repo}/actions/artifacts/(\d+)/zip", self._zip),
-            (
-                "GET",
-                rf"{repo}/actions/runs/(\d+)/attempts/(\d+)/jobs",
-                lambda run, _: self._jobs(run, asked, path),
+            *(
+                (verb, repo + pattern, handler)
+                for verb, pattern, handler in (
+                    *pulls.routes(self.state, request),
+                    *issues.routes(self.state, request),
+                    *refs.routes(self.state, request),
+                    *runs.routes(self.state, request, self.storage_url),
+                )
             ),
         ]
         for verb, pattern, handler in routes:
@@ -187,22 +182,10 @@ class Forge:
                 return handler(*found.groups())
         return Answer(404, dict(NOT_FOUND.body))
 
-    def _page(self, items: list[Any], asked: dict[str, str], path: str, key: str | None = None) -> Answer:
-        """One page of at most 30 items, whatever was asked for, with the address of the next."""
-        number = int(asked.get("page", "1"))
-        length = min(int(asked.get("per_page", PAGE)), PAGE)
-        shown = items[(number - 1) * length : number * length]
-        headers = {}
-        if number * length < len(items):
-            following = f"{self.api_url}{path}?{urlencode({**asked, 'page': number + 1})}"
-            first = f"{self.api_url}{path}?{urlencode({**asked, 'page': 1})}"
-            headers["Link"] = f'<{first}>; rel="first", <{following}>; rel="next"'
-        return Answer(200, shown if key is None else {"total_count": len(items), key: shown}, headers)
-
-    def _viewer(self) -> Answer:
-        if self.state.viewer is None:
-            return Answer(403, dict(READ_ONLY.body), dict(READ_ONLY.headers))
-        return self._user(self.state.viewer)
+    def _viewer(self, login: str | None) -> Answer:
+        return (
+            Answer(403, dict(READ_ONLY.body), dict(READ_ONLY.headers)) if login is None else self._user(login)
+        )
 
     def _user(self, login: str) -> Answer:
         login = unquote(login)
@@ -210,66 +193,48 @@ class Forge:
             return Answer(404, dict(NOT_FOUND.body))
         return Answer(200, {"login": login, "id": self.state.users[login]})
 
-    def _pulls(self, asked: dict[str, str], path: str) -> Answer:
-        def fits(pull: Pull) -> bool:
-            label = pull.shown()["head"]["label"]
-            named, wanted = asked.get("head") in (None, label), asked.get("state", "open")
-            return self.ignores_filters or (named and wanted in ("all", pull.state))
+    # What people do, in a browser rather than by the API.
 
-        return self._page([pull.shown() for pull in self.state.pulls if fits(pull)], asked, path)
+    def token_of(self, login: str) -> str:
+        """A token with which requests are made as the person `login`."""
+        self.state.account(login)
+        self.state.tokens[f"token-of-{login}"] = login
+        return f"token-of-{login}"
 
-    def _pull(self, number: str) -> Answer:
-        found = [pull.shown() for pull in self.state.pulls if pull.number == int(number)]
-        return Answer(200, found[0]) if found else Answer(404, dict(NOT_FOUND.body))
+    def open_pull(self, branch: str, title: str = "Change the model", body: str = "", by: str = "ada") -> int:
+        """Open a pull request into main for `branch`; its number. Raises `AssertionError` when it is refused."""
+        wanted = {"title": title, "body": body, "head": branch, "base": "main"}
+        return int(self._by_hand(by, pulls.opened, wanted).body["number"])
 
-    def _comments(self, number: int, asked: dict[str, str], path: str) -> Answer:
-        return self._page([each.shown() for each in self.state.comments if each.pull == number], asked, path)
+    def approve(self, number: int, by: str = "bob") -> None:
+        """Approve the present head of a pull request; raises `AssertionError` for one's own."""
+        self._by_hand(by, pulls.reviewed, {"event": "APPROVE"}, number)
 
-    def _create(self, number: int, body: Any) -> Answer:
-        if number not in [pull.number for pull in self.state.pulls]:
-            return Answer(404, dict(NOT_FOUND.body))
-        if len(body["body"]) > LONGEST_COMMENT:
-            return too_long()
-        made = self.state.comment(number, self.state.viewer or "github-actions[bot]", body["body"])
-        return Answer(201, made.shown())
+    def merge(self, number: int, by: str = "ann") -> str:
+        """Press "Squash and merge"; the new commit of main. Raises `AssertionError` when it can't be merged."""
+        return str(self._by_hand(by, pulls.merged, {"merge_method": "squash"}, number).body["sha"])
 
-    def _edit(self, number: int, body: Any) -> Answer:
-        found = [each for each in self.state.comments if each.id == number]
-        if not found:
-            return Answer(404, dict(NOT_FOUND.body))
-        if len(body["body"]) > LONGEST_COMMENT:
-            return too_long()
-        found[0].body = body["body"]
-        return Answer(200, found[0].shown())
+    def close(self, number: int, by: str = "ann") -> None:
+        """Close a pull request or an issue without merging."""
+        found = pulls.changed if self.state.pull(number) else issues.changed
+        self._by_hand(by, found, {"state": "closed"}, number)
 
-    def _delete(self, number: str) -> Answer:
-        kept = [each for each in self.state.comments if each.id != int(number)]
-        gone = len(kept) < len(self.state.comments)
-        self.state.comments[:] = kept
-        return Answer(204) if gone else Answer(404, dict(NOT_FOUND.body))
+    def approve_runs(self, number: int, by: str = "ann") -> None:
+        """Press "Approve workflows to run" of a pull request that the token of a run opened."""
+        with self._lock:
+            pull = self.state.pull(number)
+            assert pull is not None, f"there is no pull request {number}"
+            assert pull.waits, f"no run of pull request {number} waits"
+            pull.waits = False
+            self.state.trigger("pull_request", pull.ref, pull.sha, by, number)
 
-    def _artifacts(self, run: int, asked: dict[str, str], path: str) -> Answer:
-        wanted = None if self.ignores_filters else asked.get("name")
-        found = [each for each in self.state.artifacts if each.run == run and wanted in (None, each.name)]
-        return self._page([each.shown() for each in found], asked, path, "artifacts")
-
-    def _zip(self, number: str) -> Answer:
-        found = [each for each in self.state.artifacts if each.id == int(number)]
-        if not found:
-            return Answer(404, dict(NOT_FOUND.body))
-        if found[0].expired:
-            return Answer(410, {"message": "Artifact has expired"})
-        return Answer(302, headers={"Location": f"{self.storage_url}/blob/{number}?signature=x"})
-
-    def _jobs(self, run: str, asked: dict[str, str], path: str) -> Answer:
-        found = next((each for each in self.state.runs if each.id == int(run)), None)
-        if found is None:
-            return Answer(404, dict(NOT_FOUND.body))
-        jobs = [
-            {"id": number, "run_id": found.id, "name": name, "status": "completed", "conclusion": conclusion}
-            for number, (name, conclusion) in enumerate(found.jobs, start=1)
-        ]
-        return self._page(jobs, asked, path, "jobs")
+    def _by_hand(self, login: str, action: Callable[..., Answer], body: Any, *numbers: int) -> Answer:
+        with self._lock:
+            pulls.refresh(self.state)
+            self.state.account(login)
+            answer = action(self.state, Request("", "", self.api_url, login, {}, body), *numbers)
+            assert answer.status < 300, f"{answer.status}: {answer.body}"
+            return answer
 
 
 def _serve(answer: Callable[[str, str, dict[str, str], bytes], Answer]) -> ThreadingHTTPServer:

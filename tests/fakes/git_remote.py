@@ -19,6 +19,10 @@ done
 """
 
 
+_NAMES = ("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME")
+_EMAILS = ("GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL")
+
+
 @dataclass(frozen=True)
 class GitRemote:
     """The repository at `path`; its address is the path itself."""
@@ -41,13 +45,45 @@ class GitRemote:
 
     def heads(self) -> Mapping[str, str]:
         """Commit by branch."""
-        command = [
-            "git",
-            "-C",
-            str(self.path),
-            "for-each-ref",
-            "--format=%(refname:lstrip=2) %(objectname)",
-            "refs/heads",
-        ]
-        listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        listed = self.git("for-each-ref", "--format=%(refname:lstrip=2) %(objectname)", "refs/heads")
         return dict(line.split(" ") for line in listed.splitlines())
+
+    def git(self, *words: str, stdin: str = "") -> str:
+        """What git says in the repository; raises `CalledProcessError`."""
+        command = ["git", "-C", str(self.path), *words]
+        environ = {
+            **os.environ,
+            **dict.fromkeys(_NAMES, "GitHub"),
+            **dict.fromkeys(_EMAILS, "noreply@github.com"),
+        }
+        done = subprocess.run(command, check=True, capture_output=True, text=True, input=stdin, env=environ)
+        return done.stdout.strip()
+
+    def tree_of_merge(self, base: str, head: str) -> str | None:
+        """The tree that merging the commit `head` into `base` gives, None on a conflict."""
+        try:
+            return self.git("merge-tree", "--write-tree", base, head).splitlines()[0]
+        except subprocess.CalledProcessError as error:
+            if error.returncode != 1:
+                raise
+            return None
+
+    def merged(self, branch: str, head: str, message: str, method: str = "squash") -> str | None:
+        """Merge the commit `head` into `branch` as the merge button does; the new commit, None on a conflict."""
+        tip = self.heads()[branch]
+        tree = self.tree_of_merge(tip, head)
+        if tree is None:
+            return None
+        parents = ["-p", tip, *(["-p", head] if method == "merge" else [])]
+        commit = self.git("commit-tree", tree, *parents, "-F", "-", stdin=message)
+        self.git("update-ref", f"refs/heads/{branch}", commit, tip)
+        return commit
+
+    def messages(self, base: str, head: str) -> list[str]:
+        """The messages of the commits that `head` has and `base` has not, oldest first."""
+        said = self.git("log", "--reverse", "--format=%B%x00", f"{base}..{head}")
+        return [message.strip() for message in said.split("\0") if message.strip()]
+
+    def drop(self, branch: str) -> None:
+        """Delete `branch`."""
+        self.git("update-ref", "-d", f"refs/heads/{branch}")

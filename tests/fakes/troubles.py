@@ -63,17 +63,20 @@ def used_up(reset: int) -> Answer:
     return said(403, message, X_RateLimit_Remaining="0", X_RateLimit_Reset=str(reset))
 
 
-def too_long() -> Answer:
-    """The refusal of a comment over 65,536 characters."""
-    error = {
-        "resource": "IssueComment",
-        "code": "unprocessable",
-        "field": "data",
-        "message": "body is too long (maximum is 65536 characters)",
-    }
+NO_PULLS_BY_ACTIONS = said(403, "GitHub Actions is not permitted to create or approve pull requests.")
+
+
+def invalid(resource: str, name: str, message: str, code: str = "custom") -> Answer:
+    """The refusal of a request whose field `name` is not what GitHub wants."""
+    error = {"resource": resource, "code": code, "field": name, "message": message}
     body = {
         "message": "Validation Failed",
         "errors": [error],
         "documentation_url": "https://docs.github.com/rest",
     }
     return Answer(422, body)
+
+
+def too_long(resource: str = "IssueComment", name: str = "data") -> Answer:
+    """The refusal of a text over 65,536 characters."""
+    return invalid(resource, name, "body is too long (maximum is 65536 characters)", "unprocessable")
