@@ -76,6 +76,9 @@ class Inputs:
     head_commit: str | None = None
     rescored: Side | None = None
     production: Baseline | None = None
+    # Sizes of the images in bytes, None where they are not known.
+    image_bytes: int | None = None
+    base_image_bytes: int | None = None
     suites: tuple[TestSuite, ...] = ()
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -311,6 +314,7 @@ def _costs(inputs: Inputs) -> tuple[Cost, ...]:
         )
     size = base.cost.model_bytes if base is not None else None
     found.append(Cost(name="model size", unit="bytes", head=head.cost.model_bytes, base=size))
+    found.append(Cost(name="image size", unit="bytes", head=inputs.image_bytes, base=inputs.base_image_bytes))
     return tuple(cost for cost in found if cost.head is not None)
 
 

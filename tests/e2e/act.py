@@ -8,7 +8,7 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,9 @@ class Act:
     store: Path
     origin: Path
     environment: Path  # of the project's packages, shared by all jobs
+    engine: Mapping[str, str] = field(default_factory=dict)  # what says where the container engine is
+    # Of the repository, as `vars` in a workflow. The tests' own engine has no network but the host's.
+    variables: Mapping[str, str] = field(default_factory=lambda: {"GITOPS_ML_NETWORK": "host"})
 
     def run(
         self,
@@ -95,9 +98,13 @@ class Act:
         ]
         for name, folder in stand_ins(checkout).items():
             command += ["--local-repository", f"{name}={folder}"]
+        for name, value in self.variables.items():
+            command += ["--var", f"{name}={value}"]
         for name, value in given.items():
             command += ["--env", f"{name}={value}"]
-        environment = machine_environment() | {
+        environment = {
+            **machine_environment(),
+            **self.engine,
             "HOME": str(home),
             "XDG_CONFIG_HOME": str(home / ".config"),
             "GIT_CONFIG_NOSYSTEM": "1",

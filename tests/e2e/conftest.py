@@ -8,14 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from gitops_ml.engine import Docker
 
 from tests.e2e.act import Act, machine_environment
 from tests.e2e.loop import IDENTITY, Loop
 from tests.fakes.contract import Contract
 from tests.fakes.forge import Forge
 from tests.fakes.git_remote import GitRemote
+from tests.image.conftest import base, engine
 from tests.tools.required import need
 from tools.template_files import copy_template, render
+
+__all__ = ["base", "engine"]
 
 # The scenarios start from a model that meets the gates and is easy to make better or worse.
 STRENGTH = "C: 0.5"
@@ -23,8 +27,9 @@ WEAK = "C: 0.03"
 
 
 @pytest.fixture(scope="session")
-def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
+def loop(tmp_path_factory: pytest.TempPathFactory, engine: Docker, base: str) -> Iterator[Loop]:
     """A project with small tests of its own, trained by its own commands, with `main` on a protected branch."""
+    assert base, "the image is built on it"
     need("act")
     description = need("openapi")
     root = tmp_path_factory.mktemp("e2e")
@@ -45,7 +50,8 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
         check=True,
     )
     with Forge(contract=Contract.load(description)) as forge:
-        act = Act(root / "act", root / "store", origin.path, environment)
+        reached = {name: value for name, value in engine.environ.items() if name.startswith("DOCKER")}
+        act = Act(root / "act", root / "store", origin.path, environment, reached)
         made = Loop(project, origin.path, act, forge, main="")
         made.edit("params.yaml", STRENGTH, WEAK)
         made.main = made.commit("Start from a weak model")

@@ -12,7 +12,7 @@ from tests.e2e.act import ActRun, jobs_of
 from tests.e2e.conftest import STRENGTH, WEAK
 from tests.e2e.loop import FORK, Loop
 
-TRAINED = {"lint", "unit", "data", "train", "base", "model-tests"}
+TRAINED = {"lint", "unit", "data", "train", "base", "model-tests", "image"}
 
 
 def merge_base(report: dict[str, Any]) -> dict[str, Any]:
@@ -70,9 +70,13 @@ def test_better_model(loop: Loop) -> None:
     assert merge_base(report)["identity"]["commit"] == loop.main
     assert {suite["name"] for suite in report["suites"]} == {"unit", "data", "model", "service"}
     assert trained(done)
+    assert json.loads((done.artifact("model-image") / "smoke.json").read_text())["ok"] is True
+    (size,) = (cost["head"] for cost in report["costs"] if cost["name"] == "image size")
+    assert size > 10**8
     loop.comment(run)
     (text,) = loop.comments(pull)
     assert "log_loss" in read(text)
+    assert "image size" in read(text)
     assert pull.sha[:7] in text
 
 

@@ -14,6 +14,7 @@ from gitops_ml.comparing import Side, slice_columns
 from gitops_ml.diff import Baseline, Inputs, Judges, build_report, failed_report, unchanged_report, worded
 from gitops_ml.errors import UserError
 from gitops_ml.gates import GatesFile, check_metrics, load_gates
+from gitops_ml.image_record import read_image
 from gitops_ml.inputs import read_bytes
 from gitops_ml.junit import read_suites
 from gitops_ml.predictions import read_predictions
@@ -47,6 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         help="production's reports folder, or a JSON file with its recorded metrics",
     )
+    add("--image", default="", help="folder that the image verb wrote for head; absent, the verdict is fail")
+    add("--base-image-bytes", default="", help="size of the merge base's image, shown beside head's")
     add("--gates", default="", help="head's gates.yaml (default: gates.yaml, if there is one)")
     add(
         "--base-gates",
@@ -118,6 +121,8 @@ def decide(options: argparse.Namespace, now: float) -> Report:
         judges = judges.with_slice_columns(head.predictions.slice_names)
     if judged is not None:
         reader.attempt(lambda: check_metrics(judged, {*head.reports.metrics, *base_metrics}))
+    image = _image(options, reader)
+    base_image = reader.attempt(lambda: _bytes(options.base_image_bytes), reader.notes)
     return build_report(
         Inputs(
             head=head,
@@ -126,6 +131,8 @@ def decide(options: argparse.Namespace, now: float) -> Report:
             head_commit=commit,
             rescored=_rescored(options, reader),
             production=_production(options, reader),
+            image_bytes=image,
+            base_image_bytes=base_image,
             suites=suites,
             problems=tuple(reader.problems),
             notes=tuple(reader.notes),
@@ -219,6 +226,24 @@ def _production(options: argparse.Namespace, reader: _Reader) -> Baseline | None
     if predictions is None:
         return Baseline(Side(reports))
     return Baseline(Side(reports, reader.attempt(lambda: read_predictions(predictions))))
+
+
+def _image(options: argparse.Namespace, reader: _Reader) -> int | None:
+    """Size of head's image; that it is not there, or failed its smoke test, is a problem where one was asked for."""
+    record = reader.attempt(lambda: read_image(Path(options.image))) if options.image else None
+    if record is None:
+        return None
+    if record.problem:
+        reader.problems.append(record.problem)
+    return record.size_bytes
+
+
+def _bytes(text: str) -> int | None:
+    if not text:
+        return None
+    if not text.isdecimal() or len(text) > 15:
+        raise UserError("--base-image-bytes must be a number of bytes.")
+    return int(text)
 
 
 def _write(report: Report, options: argparse.Namespace, runner: Runner) -> None:
