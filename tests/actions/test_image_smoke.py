@@ -83,7 +83,8 @@ def test_an_image_that_answers_as_evaluated_passes() -> None:
 
 def test_it_runs_as_compose_does() -> None:
     compose = yaml.safe_load((ROOT / PROJECT_FOLDER / "deploy" / "compose.yaml").read_text(encoding="utf-8"))
-    service = compose["services"]["model"]
+    service = compose["services"]["blue"]
+    assert compose["services"]["green"] == {"extends": "blue", "profiles": ["green"]}
     told = {f"--tmpfs={entry}" for entry in service["tmpfs"]}
     told |= {f"--cap-drop={name}" for name in service["cap_drop"]}
     told |= {f"--security-opt={option}" for option in service["security_opt"]}

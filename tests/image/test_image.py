@@ -144,7 +144,7 @@ def test_files_were_added_in_three_folders_only(shop: Shop, base: str) -> None:
     code = "import json, os; print(json.dumps([sorted(os.listdir(f)) for f in ('/app', '/model')]))"
     package = next((shop.bench.project / "src").iterdir()).name
     assert shop.python(code) == [
-        sorted([package, "healthcheck.py", "__pycache__"]),
+        sorted([package, "ask.py", "healthcheck.py", "__pycache__"]),
         ["contract.json", "model.skops", "reference.parquet"],
     ]
 
