@@ -87,3 +87,7 @@ class GitRemote:
     def drop(self, branch: str) -> None:
         """Delete `branch`."""
         self.git("update-ref", "-d", f"refs/heads/{branch}")
+
+    def keep(self, number: int, sha: str) -> None:
+        """Remember `sha` as the head of the pull request `number`; it stays when the branch is deleted."""
+        self.git("update-ref", f"refs/pull/{number}/head", sha)

@@ -22,6 +22,7 @@ def routes(state: State, request: Request) -> list[Route]:
         ("PUT", r"/pulls/(\d+)/merge", lambda number: merged(state, request, int(number))),
         ("GET", r"/pulls/(\d+)/reviews", lambda number: reviews(state, request, int(number))),
         ("POST", r"/pulls/(\d+)/reviews", lambda number: reviewed(state, request, int(number))),
+        ("GET", r"/issues/(\d+)/events", lambda number: events(state, request, int(number))),
         ("GET", r"/commits/([0-9a-f]+)/pulls", lambda commit: of_commit(state, request, commit)),
     ]
 
@@ -38,6 +39,7 @@ def refresh(state: State) -> None:
         if tip is None:
             pull.state = "closed"
         elif tip != pull.sha:
+            state.git.keep(pull.number, tip)
             pull.sha, pull.gate, pull.waits = tip, None, pull.author == BOT
             if state.rules.dismiss_stale:
                 for review in pull.reviews:
@@ -93,6 +95,8 @@ def opened(state: State, request: Request) -> Answer:
         **sha,
     )
     state.pulls.append(pull)
+    if state.git is not None:
+        state.git.keep(pull.number, pull.sha)
     state.trigger("pull_request", pull.ref, pull.sha, request.login, pull.number)
     return whole(state, pull.number, 201)
 
@@ -201,3 +205,11 @@ def of_commit(state: State, request: Request, commit: str) -> Answer:
     """The pull requests that brought `commit`, or have it as their head."""
     found = [pull for pull in state.pulls if commit in (pull.merge_sha, pull.sha)]
     return request.page([shown(state, pull) for pull in found])
+
+
+def events(state: State, request: Request, number: int) -> Answer:
+    """What happened to a pull request."""
+    pull = state.pull(number)
+    if pull is None:
+        return Answer(404, dict(NOT_FOUND.body))
+    return request.page([{"id": index, "event": name} for index, name in enumerate(pull.events, start=1)])

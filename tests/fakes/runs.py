@@ -10,6 +10,7 @@ from tests.fakes.troubles import NOT_FOUND, Answer
 def routes(state: State, request: Request, storage: str) -> list[Route]:
     """What the forge answers about runs; `storage` is the address that artifacts are redirected to."""
     return [
+        ("GET", r"/actions/runs", lambda: listed(state, request)),
         ("GET", r"/actions/runs/(\d+)/artifacts", lambda run: artifacts(state, request, int(run))),
         ("GET", r"/actions/artifacts/(\d+)/zip", lambda number: archive(state, int(number), storage)),
         ("GET", r"/actions/runs/(\d+)/attempts/\d+/jobs", lambda run: jobs(state, request, int(run))),
@@ -23,6 +24,17 @@ def routes(state: State, request: Request, storage: str) -> list[Route]:
 
 def find(state: State, number: int) -> Run | None:
     return next((run for run in state.runs if run.id == number), None)
+
+
+def listed(state: State, request: Request) -> Answer:
+    def fits(run: Run) -> bool:
+        return (
+            request.wants("event", run.event)
+            and request.wants("status", run.conclusion)
+            and request.wants("head_sha", run.sha)
+        )
+
+    return request.page([run.shown(state.repository) for run in state.runs if fits(run)], "workflow_runs")
 
 
 def artifacts(state: State, request: Request, run: int) -> Answer:

@@ -54,6 +54,7 @@ class Pull:
     gate: bool | None = None
     merged_by: str | None = None
     merge_sha: str | None = None
+    events: list[str] = field(default_factory=list)  # such as base_ref_changed
 
     @property
     def approvers(self) -> list[str]:
@@ -156,6 +157,12 @@ class Run:
     conclusion: str = "success"
     jobs: list[tuple[str, str]] = field(default_factory=list)
     pull_requests: list[int] = field(default_factory=list)
+    path: str = ".github/workflows/pull-request.yml"
+
+    def shown(self, repository: str) -> dict[str, Any]:
+        """As it stands in lists."""
+        run = self.payload(repository)["workflow_run"]
+        return {**run, "path": self.path, "repository": {"full_name": repository}, "pull_requests": []}
 
     def payload(self, repository: str) -> dict[str, Any]:
         """The event that GitHub sends to a workflow on `workflow_run`."""
