@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +13,10 @@ from pathlib import Path
 from tools.template_files import PROJECT_FOLDER, ROOT
 
 MAX_LINES = 400
+MAX_FUNCTION_LINES = 60
+# What cookiecutter fills in; any name in its place makes a template's file Python that can be read.
+PLACEHOLDER = re.compile(r"<<.*?>>")
+PARSER = Path(".tools", "workflow-parser", "parse.mjs")
 BASH = "#!/usr/bin/env bash"
 
 
@@ -49,6 +55,20 @@ def too_long(root: Path) -> list[str]:
     ]
 
 
+def too_long_functions(root: Path) -> list[str]:
+    """One line for each function that has outgrown `MAX_FUNCTION_LINES`, its decorators not counted."""
+    found = []
+    for path in tracked(root, "*.py"):
+        tree = ast.parse(PLACEHOLDER.sub("x", path.read_text(encoding="utf-8")), filename=str(path))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lines = (node.end_lineno or node.lineno) - node.lineno + 1
+                if lines > MAX_FUNCTION_LINES:
+                    place = f"{path.relative_to(root)}:{node.lineno}: {node.name}"
+                    found.append(f"{place} has {lines} lines, at most {MAX_FUNCTION_LINES}")
+    return found
+
+
 def run(title: str, command: Sequence[str | Path], root: Path) -> bool:
     """Run one linter; print what it said only when it found something."""
     done = subprocess.run([str(word) for word in command], cwd=root, capture_output=True, text=True)
@@ -74,14 +94,22 @@ def commands(root: Path) -> list[tuple[str, list[str | Path]]]:
         found.append(("actionlint", ["actionlint", "-shellcheck", "shellcheck", *workflows(root)]))
     else:
         print("not here: actionlint (tests/tools/install brings it)")
+    if (ROOT / PARSER).is_file():
+        found.append(("GitHub's own parser of workflows", ["node", ROOT / PARSER, *workflows(root)]))
+    else:
+        print("not here: GitHub's own parser of workflows (tests/tools/install brings it)")
     return found
 
 
 def main() -> int:
     results = [run(title, command, ROOT) for title, command in commands(ROOT)]
-    long = too_long(ROOT)
-    print("\n".join(["ok     length of files"] if not long else ["FAILED length of files", *long]))
-    return 0 if all(results) and not long else 1
+    for title, long in (
+        ("length of files", too_long(ROOT)),
+        ("length of functions", too_long_functions(ROOT)),
+    ):
+        print("\n".join([f"FAILED {title}", *long] if long else [f"ok     {title}"]))
+        results.append(not long)
+    return 0 if all(results) else 1
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.tools.required import need
-from tools import lint_workflows
+from tools import lint, lint_workflows
 from tools.lint_workflows import check, documents
 from tools.template_files import PROJECT_FOLDER, ROOT
 
@@ -231,6 +231,21 @@ def test_actionlint_sees_a_wrong_input(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert 'input "job" is not defined' in done.stdout
+
+
+def test_githubs_own_parser_reads_every_workflow_and_finds_what_is_wrong(tmp_path: Path) -> None:
+    parser = need("workflow-parser")
+    files = [*lint.workflows(ROOT)]
+    assert len(files) >= 3
+    done = subprocess.run(["node", str(parser), *map(str, files)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = files[-1].read_text(encoding="utf-8")
+    assert text.count("permissions: {}\n") == 1
+    wrong = tmp_path / "wrong.yml"
+    wrong.write_text(text.replace("permissions: {}\n", "permisions: {}\n"), encoding="utf-8")
+    done = subprocess.run(["node", str(parser), str(wrong)], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "Unexpected value 'permisions'" in done.stdout
 
 
 def test_the_jobs_that_may_be_skipped_are_those_that_depend_on_it() -> None:

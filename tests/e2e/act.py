@@ -78,30 +78,7 @@ class Act:
         (config / "actrc").touch()
         event_file = home / "event.json"
         event_file.write_text(json.dumps(payload), encoding="utf-8")
-        given = {
-            "GITHUB_RUN_ID": str(run_number),
-            "GITHUB_RUN_NUMBER": str(run_number),
-            "GITHUB_RUN_ATTEMPT": "1",
-            "GITHUB_REPOSITORY": "octo/model",
-            "STAND_IN_ORIGIN": str(self.origin),
-            "STAND_IN_STORE": str(self.store),
-            "STAND_IN_VENV": str(self.environment),
-            **(environ or {}),
-        }
-        command = [
-            *(str(act), event, "--json", "--directory", str(checkout)),
-            *("--workflows", str(checkout / ".github" / "workflows" / workflow)),
-            *("--eventpath", str(event_file), "--platform", "ubuntu-24.04=-self-hosted"),
-            *("--no-skip-checkout", "--use-new-action-cache", "--no-cache-server", "--concurrent-jobs", "1"),
-            *("--action-cache-path", str(home / "actions"), "--secret", "GITHUB_TOKEN=token-of-the-run"),
-            *("--env-file", os.devnull, "--secret-file", os.devnull, "--var-file", os.devnull),
-        ]
-        for name, folder in stand_ins(checkout).items():
-            command += ["--local-repository", f"{name}={folder}"]
-        for name, value in self.variables.items():
-            command += ["--var", f"{name}={value}"]
-        for name, value in given.items():
-            command += ["--env", f"{name}={value}"]
+        command = self._command(act, checkout, workflow, event, event_file, run_number, environ or {})
         environment = {
             **machine_environment(),
             **self.engine,
@@ -122,6 +99,48 @@ class Act:
         results, log = read_log(done.stdout)
         (home / "log.txt").write_text(log, encoding="utf-8")
         return ActRun(done.returncode, results, log, self.store / "artifacts" / str(run_number))
+
+    def _command(
+        self,
+        act: Path,
+        checkout: Path,
+        workflow: str,
+        event: str,
+        event_file: Path,
+        run_number: int,
+        environ: Mapping[str, str],
+    ) -> list[str]:
+        """act's command line; what act keeps for itself lies beside `event_file`."""
+        given = {
+            "GITHUB_RUN_ID": str(run_number),
+            "GITHUB_RUN_NUMBER": str(run_number),
+            "GITHUB_RUN_ATTEMPT": "1",
+            "GITHUB_REPOSITORY": "octo/model",
+            "STAND_IN_ORIGIN": str(self.origin),
+            "STAND_IN_STORE": str(self.store),
+            "STAND_IN_VENV": str(self.environment),
+            **environ,
+        }
+        command = [
+            *(str(act), event, "--json", "--directory", str(checkout)),
+            *("--workflows", str(checkout / ".github" / "workflows" / workflow)),
+            *("--eventpath", str(event_file), "--platform", "ubuntu-24.04=-self-hosted"),
+            *("--no-skip-checkout", "--use-new-action-cache", "--no-cache-server", "--concurrent-jobs", "1"),
+            *(
+                "--action-cache-path",
+                str(event_file.parent / "actions"),
+                "--secret",
+                "GITHUB_TOKEN=token-of-the-run",
+            ),
+            *("--env-file", os.devnull, "--secret-file", os.devnull, "--var-file", os.devnull),
+        ]
+        for name, folder in stand_ins(checkout).items():
+            command += ["--local-repository", f"{name}={folder}"]
+        for name, value in self.variables.items():
+            command += ["--var", f"{name}={value}"]
+        for name, value in given.items():
+            command += ["--env", f"{name}={value}"]
+        return command
 
 
 def machine_environment() -> dict[str, str]:

@@ -93,6 +93,18 @@ def test_long_files_are_found(tmp_path: Path) -> None:
     assert lint.too_long(tmp_path) == ["long.py: 401 lines, at most 400"]
 
 
+def test_long_functions_are_found_in_templates_too(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    body = "    x = 1\n" * (lint.MAX_FUNCTION_LINES - 1)
+    path = tmp_path / "template.py"
+    path.write_text(
+        f"from << cookiecutter.package_name >>.x import y\n\n\ndef f():\n{body}", encoding="utf-8"
+    )
+    assert lint.too_long_functions(tmp_path) == []
+    path.write_text(path.read_text(encoding="utf-8") + "    x = 1\n", encoding="utf-8")
+    assert lint.too_long_functions(tmp_path) == ["template.py:4: f has 61 lines, at most 60"]
+
+
 def test_a_linter_that_finds_something_fails(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert not lint.run("a linter", ["false"], tmp_path)
     assert lint.run("a linter", ["true"], tmp_path)

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # Names under which a program is known on different systems, and files that an installer in this folder puts down.
 _PROGRAMS = {"chromium": ("chromium", "chromium-browser", "google-chrome", "chrome")}
 _FILES = {
+    "workflow-parser": ROOT / ".tools" / "workflow-parser" / "parse.mjs",
     "openapi": ROOT / ".tools" / "openapi" / "api.github.com.json",
     "mermaid": ROOT / ".tools" / "mermaid" / "mermaid.min.js",
 }

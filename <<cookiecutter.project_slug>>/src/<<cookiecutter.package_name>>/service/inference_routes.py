@@ -72,27 +72,33 @@ def router(service: Service, requests: dict[str, Any], answers: Answers) -> APIR
     @routes.post("/models/{name}/versions/{version}/infer", **described)
     async def infer(request: Request, name: str, version: str = "") -> Response:
         known(name, version)
-        with service.open_requests.one():
-            if "inference-header-content-length" in request.headers:
-                message = "tensors in binary form are not taken; send them as JSON (tritonclient: binary_data=False)"
-                raise Refusal(415, message, "binary", connection="close")
-            body = await limits.body_of(request, service.settings)
-            asked = service.schema.inference(body)
-            rows, count = rows_of(asked, service)
-            wanted = _wanted(asked, contract)
-            request.state.rows = count
-            answer = await service.answer(rows, count)
-            service.record(rows, answer, request.state.request_id)
-        columns = answer.columns(contract)
-        kinds = {tensor["name"]: tensor["datatype"] for tensor in describe(contract, release)["outputs"]}
-        outputs = [
-            {"name": output, "datatype": kinds[output], "shape": [count], "data": columns[output].tolist()}
-            for output in wanted
-        ]
-        named = {"model_name": contract.model_name, "model_version": release, "outputs": outputs}
-        return Response(to_json(named if asked.id is None else named | {"id": asked.id}), media_type="application/json")
+        return await _infer(service, request)
 
     return routes
+
+
+async def _infer(service: Service, request: Request) -> Response:
+    """Answer one request of the protocol; raises `Refusal` for what can't be answered."""
+    contract, release = service.model.contract, service.version.release
+    with service.open_requests.one():
+        if "inference-header-content-length" in request.headers:
+            message = "tensors in binary form are not taken; send them as JSON (tritonclient: binary_data=False)"
+            raise Refusal(415, message, "binary", connection="close")
+        body = await limits.body_of(request, service.settings)
+        asked = service.schema.inference(body)
+        rows, count = rows_of(asked, service)
+        wanted = _wanted(asked, contract)
+        request.state.rows = count
+        answer = await service.answer(rows, count)
+        service.record(rows, answer, request.state.request_id)
+    columns = answer.columns(contract)
+    kinds = {tensor["name"]: tensor["datatype"] for tensor in describe(contract, release)["outputs"]}
+    outputs = [
+        {"name": output, "datatype": kinds[output], "shape": [count], "data": columns[output].tolist()}
+        for output in wanted
+    ]
+    named = {"model_name": contract.model_name, "model_version": release, "outputs": outputs}
+    return Response(to_json(named if asked.id is None else named | {"id": asked.id}), media_type="application/json")
 
 
 def describe(contract: Contract, release: str) -> dict[str, Any]:
