@@ -10,7 +10,7 @@ BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(CURDIR)/.tools/bin:$(PATH)
 WORKERS ?= 2
 
-.PHONY: help setup demo test lint format docs lock clean
+.PHONY: help setup demo test lint format docs site lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,9 +44,12 @@ format: setup ## put the code in the form that lint wants
 docs: setup ## write the tables of actions/README.md anew
 	.venv/bin/python -m tools.document_actions
 
+site: setup ## build the pages of docs/ into .site/
+	.venv/bin/python -m sphinx -W --keep-going --quiet -b html docs .site
+
 lock: setup ## resolve requirements-dev.txt anew from pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --group dev pyproject.toml --output-file requirements-dev.txt
 
 clean: ## remove everything that the other commands made
-	rm -rf .venv .tools demo .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .tools .site demo .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

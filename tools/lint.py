@@ -69,9 +69,10 @@ def too_long_functions(root: Path) -> list[str]:
     return found
 
 
-def run(title: str, command: Sequence[str | Path], root: Path) -> bool:
+def run(title: str, command: Sequence[str | Path], root: Path, stdin: str = "") -> bool:
     """Run one linter; print what it said only when it found something."""
-    done = subprocess.run([str(word) for word in command], cwd=root, capture_output=True, text=True)
+    words = [str(word) for word in command]
+    done = subprocess.run(words, cwd=root, capture_output=True, text=True, input=stdin)
     print(f"{'ok    ' if done.returncode == 0 else 'FAILED'} {title}", flush=True)
     if done.returncode != 0:
         print(done.stdout + done.stderr, file=sys.stderr)
@@ -101,8 +102,14 @@ def commands(root: Path) -> list[tuple[str, list[str | Path]]]:
     return found
 
 
+def dockerfile_is_sound(text: str) -> bool:
+    return run("hadolint", ["hadolint", "--no-color", "-"], ROOT, PLACEHOLDER.sub("x", text))
+
+
 def main() -> int:
     results = [run(title, command, ROOT) for title, command in commands(ROOT)]
+    for path in tracked(ROOT, "*Dockerfile"):
+        results.append(dockerfile_is_sound(path.read_text(encoding="utf-8")))
     for title, long in (
         ("length of files", too_long(ROOT)),
         ("length of functions", too_long_functions(ROOT)),

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tools.lint import tracked
-from tools.template_files import ROOT
+from tools.template_files import PROJECT_FOLDER, ROOT
 
 NAMED_TEST = re.compile(r"`((?:<<[^>]*>>/)?tests/[\w/.-]+\.py)::(\w+)`")
 LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
+QUOTED = re.compile(r'^### "([^"]+)"$', re.MULTILINE)
 HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
 
 
@@ -79,3 +82,21 @@ def test_every_line_of_the_threat_model_has_a_test_or_a_reason() -> None:
         row for row in attempts if "::" not in row and "accepted" not in row and "not provable" not in row
     ]
     assert unproven == []
+
+
+def test_every_message_that_is_explained_is_one_that_is_said() -> None:
+    text = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    messages = QUOTED.findall(text)
+    assert len(messages) >= 10
+    sources = [*tracked(ROOT, "actions", "hooks", f"{PROJECT_FOLDER}/src", f"{PROJECT_FOLDER}/.github")]
+    said = "".join(path.read_text(encoding="utf-8") for path in sources)
+    assert [message for message in messages if message not in said] == []
+
+
+def test_the_pages_become_a_site(tmp_path: Path) -> None:
+    """Any warning, such as a page that no other names, is an error."""
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "--quiet", "-b", "html"]
+    command += ["-d", str(tmp_path / "doctrees"), str(ROOT / "docs"), str(tmp_path / "site")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Getting started" in (tmp_path / "site" / "index.html").read_text(encoding="utf-8")

@@ -111,6 +111,12 @@ def test_a_linter_that_finds_something_fails(tmp_path: Path, capfd: pytest.Captu
     assert capfd.readouterr().out.splitlines() == ["FAILED a linter", "ok     a linter"]
 
 
+def test_a_dockerfile_that_installs_what_comes_is_found(capfd: pytest.CaptureFixture[str]) -> None:
+    assert lint.dockerfile_is_sound("FROM << cookiecutter.base >>:1\nUSER 1\n")
+    assert not lint.dockerfile_is_sound("FROM debian:12\nRUN apt-get install curl\n")
+    assert "DL3008" in capfd.readouterr().err
+
+
 def test_shell_scripts_are_found_by_their_first_line() -> None:
     found = {str(path.relative_to(ROOT)) for path in lint.shell_scripts(ROOT)}
     assert {".ci/run", "actions/launch"} <= found
