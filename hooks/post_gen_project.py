@@ -19,12 +19,14 @@ ACTIONS_SOURCE = << cookiecutter.actions_source | tojson >>
 ACTIONS_REPOSITORY = << cookiecutter.actions_repository | tojson >>
 ACTIONS_REF = << cookiecutter.actions_ref | tojson >>
 SLUG = << cookiecutter.project_slug | tojson >>
+DEPLOY_TARGET = << cookiecutter.deploy_target | tojson >>
 NAME = << cookiecutter._template | tojson >>
 CONTEXT = json.loads(<< cookiecutter | tojson | tojson >>)
 
 SKIP_LOCK = "GITOPS_ML_SKIP_LOCK"
 VENDORED = Path(".github", "actions")
 LOCAL_USES = re.compile(r"uses: \./\.github/actions/([a-z-]+)")
+MANIFESTS = Path("deploy", "kubernetes")
 LEFT_BEHIND = shutil.ignore_patterns("__pycache__", "*.pyc", ".*_cache", "*.egg-info", "build")
 
 
@@ -43,6 +45,12 @@ def use_remote_actions(project: Path, repository: str, ref: str) -> None:
         text = workflow.read_text(encoding="utf-8")
         remote = LOCAL_USES.sub(lambda match: f"uses: {repository}/actions/{match[1]}@{ref}", text)
         workflow.write_text(remote, encoding="utf-8")
+
+
+def leave_out_other_targets(project: Path, target: str) -> None:
+    """Remove the manifests where no cluster runs them; `deploy/compose.yaml` also serves on a laptop, so it stays."""
+    if target not in ("kubernetes", "gitops-pull"):
+        shutil.rmtree(project / MANIFESTS)
 
 
 def record_origin(project: Path, template: Path, name: str, context: dict[str, object]) -> None:
@@ -110,6 +118,7 @@ def has_identity(project: Path) -> bool:
 
 def main() -> None:
     project = Path.cwd()
+    leave_out_other_targets(project, DEPLOY_TARGET)
     if ACTIONS_SOURCE == "vendored":
         vendor_actions(project, TEMPLATE)
     else:

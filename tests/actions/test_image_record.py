@@ -90,3 +90,11 @@ def test_an_image_that_was_not_built_is_never_a_pass(image: Path, diff: Any) -> 
     code, report = diff("--base=base", "--image=elsewhere")
     assert (code, report.verdict) == (1, "fail")
     assert report.problems == ("There is no image of this model. The job `image` of this run says why.",)
+
+
+def test_what_another_check_said_is_a_note(image: Path, diff: Any) -> None:
+    assert image.is_dir()
+    for more in ((), ("--unchanged",), ("--failed=it broke",)):
+        _, report = diff("--base=base", "--note=Promotion check: promotion, every rule is met.", *more)
+        assert report.notes[0] == "Promotion check: promotion, every rule is met."
+        assert "Promotion check" in (image.parent / "report" / "report.md").read_text()

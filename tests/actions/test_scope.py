@@ -237,3 +237,13 @@ def test_a_bad_pattern_is_an_error_not_a_decision(repository: Repository, tmp_pa
     done = launch(repository.path, tmp_path / "runner", "none", "scope", "--base=main", "--harmless=!docs/**")
     assert done.returncode == 2
     assert "is not a pattern of paths" in done.stderr
+
+
+def test_patterns_can_be_added_to_the_default_ones(repository: Repository, tmp_path: Path) -> None:
+    head = repository.commit({"environments/staging.yaml": "pin\n", "docs/c.md": "1\n"})
+    for more, train in (("", "true"), ("--more-harmless=/environments/**", "false")):
+        outputs = tmp_path / f"outputs-{train}"
+        words = ("none", "scope", f"--base={repository.base}", f"--head={head}", *filter(None, [more]))
+        done = launch(repository.path, tmp_path / "runner", *words, environ={"GITHUB_OUTPUT": str(outputs)})
+        assert done.returncode == 0, done.stderr
+        assert files_of(outputs)["train"] == train

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from gitops_ml.delivery.environment import render
@@ -133,3 +135,26 @@ def test_a_policy_that_cannot_be_is_an_error_with_its_line(
     commit(shop.clone, "Policy", environments__pipeline_yaml=policy)
     assert shop.check("policy") == 2
     assert why in capsys.readouterr().err
+
+
+def test_the_check_is_told_in_one_sentence(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.ship()
+    manifest = shop.release()
+    branch = shop.branch(manifest)
+    git(shop.clone, "checkout", "--quiet", "-B", "words", "main")
+    commit(shop.clone, "Words", docs__a_md="words")
+    for deployed, name, wanted in (
+        (False, branch, "Promotion check: promotion, production from .* proven in staging waiting: "),
+        (True, branch, "Promotion check: promotion, production from .*: every rule is met[.]$"),
+        (False, "words", "$"),
+    ):
+        if deployed:
+            shop.deploy("staging")
+        outputs = tmp_path / f"outputs-{deployed}-{name}"
+        monkeypatch.setenv("GITHUB_OUTPUT", str(outputs))
+        shop.check(name)
+        said = re.search(r"^said<<(.*)\n(?:(.*)\n)?\1$", outputs.read_text(), re.MULTILINE)
+        assert said is not None
+        assert re.match(wanted, said[2] or "")

@@ -21,7 +21,8 @@ ENVIRONMENTS = ("staging", "production")
 
 @pytest.fixture(scope="module")
 def folder(template: Path, environ: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    project, _ = render(template, tmp_path_factory.mktemp("kubernetes"), lock=False, environ=environ)
+    answers = {"deploy_target": "kubernetes"}
+    project, _ = render(template, tmp_path_factory.mktemp("kubernetes"), answers, lock=False, environ=environ)
     return project / "deploy" / "kubernetes"
 
 

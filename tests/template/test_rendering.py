@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from gitops_ml.delivery.change import check_policy
+from gitops_ml.delivery.checkout import read_policy
+from gitops_ml.delivery.environment import render as environment_file
 
 from tests.template.answers import choices, pairs, pairwise, row_id
 from tools.template_files import ROOT, render
@@ -39,11 +42,11 @@ def files(project: Path) -> list[str]:
 
 
 def expected(row: dict[str, str]) -> set[str]:
-    """Lines of expected_files.txt; `# only ANSWER` restricts a line to projects with that answer."""
+    """Lines of expected_files.txt; `# only ANSWER or ANSWER` restricts a line to projects with one of them."""
     names = set()
     for line in EXPECTED.read_text(encoding="utf-8").splitlines():
         name, _, only = line.partition("# only ")
-        if name.strip() and (not only or only.strip() in row.values()):
+        if name.strip() and (not only or set(only.strip().split(" or ")) & set(row.values())):
             names.add(name.strip().replace("PACKAGE", "tumour_triage"))
     return names
 
@@ -115,6 +118,27 @@ def test_the_python_version_is_the_one_asked_for(project: Path, row: dict[str, s
 def test_the_task_is_the_one_asked_for(project: Path, row: dict[str, str]) -> None:
     params = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
     assert params["task"] == row["task"]
+
+
+def test_releases_run_where_was_asked_for(project: Path, row: dict[str, str]) -> None:
+    """The order of environments as the delivery itself reads it, with a manifest for each that names one."""
+    files = {
+        f"environments/{path.name}": path.read_bytes() for path in (project / "environments").glob("*.yaml")
+    }
+    pipeline, revoked = read_policy(files)
+    check_policy(pipeline, files)
+    assert revoked.revoked == ()
+    assert pipeline.names == ("staging", "production")
+    assert [step.target.kind for step in pipeline.environments] == [row["deploy_target"]] * 2
+    assert files["environments/production.yaml"] == environment_file("production", None)
+    overlays = [step.target.overlay for step in pipeline.environments if hasattr(step.target, "overlay")]
+    assert all((project / overlay / "kustomization.yaml").is_file() for overlay in overlays)
+
+
+def test_images_are_the_owners(rendered) -> None:
+    project, _ = rendered({"github_owner": "Acme-Labs"})
+    pipeline = yaml.safe_load((project / "environments" / "pipeline.yaml").read_text(encoding="utf-8"))
+    assert pipeline["image"] == "ghcr.io/acme-labs/tumour-triage"
 
 
 def test_the_owner_is_the_one_asked_for(rendered) -> None:

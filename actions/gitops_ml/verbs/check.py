@@ -77,6 +77,15 @@ def changed(git: Git, old: str, new: str) -> list[str]:
     return [path.decode(errors="surrogateescape") for path in listed.split(b"\0") if path]
 
 
+def sentence(change: Change, findings: Sequence[Finding]) -> str:
+    """The check in one line; empty when nothing of environments/ changes."""
+    if change.kind == "none":
+        return ""
+    open_ = [finding for finding in findings if finding.outcome in ("failed", "waiting")]
+    why = "; ".join(f"{finding.rule} {finding.outcome}: {finding.why}" for finding in open_)
+    return f"Promotion check: {change.kind}, {change.reason}: {why or 'every rule is met'}."
+
+
 def report(change: Change, findings: list[Finding], runner: Runner) -> int:
     """Print, annotate and set the outputs; the exit code is 1 unless every rule has passed."""
     outcome = verdict(findings) if findings else "passed"
@@ -88,6 +97,7 @@ def report(change: Change, findings: list[Finding], runner: Runner) -> int:
         if finding.outcome in ("failed", "waiting"):
             runner.annotate("error", f"{finding.rule}: {finding.why}")
     runner.output("kind", change.kind)
+    runner.output("said", sentence(change, findings))
     runner.output("environment", change.environment or "")
     runner.output("release", change.release or "")
     return 0 if outcome == "passed" else 1

@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import TypeVar
 
 from gitops_ml.comparing import Side, slice_columns
-from gitops_ml.diff import Baseline, Inputs, Judges, build_report, failed_report, unchanged_report, worded
+from gitops_ml.diff import (
+    MAX_TEXT,
+    Baseline,
+    Inputs,
+    Judges,
+    build_report,
+    failed_report,
+    unchanged_report,
+    worded,
+)
 from gitops_ml.errors import UserError
 from gitops_ml.gates import GatesFile, check_metrics, load_gates
 from gitops_ml.image_record import read_image
@@ -64,11 +73,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="nothing that goes into the model changed: the base's numbers stand",
     )
     add("--failed", default="", metavar="REASON", help="training failed: write a report that says why")
+    add("--note", default="", help="a sentence that the report shows among its notes")
 
 
 def run(options: argparse.Namespace, runner: Runner) -> int:
     """Write the report; 0 when the verdict is pass or warn, 1 when it is fail."""
-    report = decide(options, time.time())
+    report = noted(decide(options, time.time()), _written(options.note))
     _write(report, options, runner)
     for problem in report.problems:
         runner.annotate("error", problem)
@@ -77,6 +87,11 @@ def run(options: argparse.Namespace, runner: Runner) -> int:
             level: Level = "error" if result.outcome == "fail" else "warning"
             runner.annotate(level, f"{result.subject}, {result.rule}: {result.message}")
     return 1 if report.verdict == "fail" else 0
+
+
+def noted(report: Report, note: str) -> Report:
+    """`report` with one more note, first; cut like every other text in it."""
+    return report.model_copy(update={"notes": (note[:MAX_TEXT], *report.notes)[:50]}) if note else report
 
 
 class _Reader:

@@ -18,11 +18,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="\n".join(HARMLESS),
         help="patterns of files that can't change the model, one per line",
     )
+    parser.add_argument(
+        "--more-harmless", default="", help="patterns beside those of --harmless, one per line"
+    )
     parser.add_argument("--jobs", default="", help="jobs that are not needed when nothing has to be trained")
 
 
 def run(options: argparse.Namespace, runner: Runner) -> int:
-    harmless = [line.strip() for line in options.harmless.splitlines() if line.strip()]
+    lines = [*options.harmless.splitlines(), *options.more_harmless.splitlines()]
+    harmless = [line.strip() for line in lines if line.strip()]
     repository: Path = options.repository
     base = resolve(repository, options.base) if options.base else ""
     found = read_scope(repository, base, resolve(repository, options.head or "HEAD"), harmless)
