@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from . import settings
@@ -14,13 +17,28 @@ def main(arguments: list[str] | None = None) -> None:
     chosen = settings.load(os.environ, model_dir=given.model, **({} if given.command == "predict" else _address(given)))
     # Each command imports only what it needs, which is most of the time that a start takes.
     if given.command == "serve":
-        from . import server
+        with _quick_imports():
+            from . import server
 
         server.run(chosen)
     else:
-        from . import batch
+        with _quick_imports():
+            from . import batch
 
         batch.run(chosen.model_dir, given.input, given.output, batch.Options(given.rows, given.keep, given.fresh))
+
+
+@contextmanager
+def _quick_imports() -> Iterator[None]:
+    """Import what follows in three quarters of the time."""
+    gc.disable()  # a million new objects, all of which stay: looking for garbage among them finds none
+    try:
+        import skops.io  # noqa: F401 - first, because it searches every module that is loaded by then
+
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _address(given: argparse.Namespace) -> dict[str, object]:
