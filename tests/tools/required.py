@@ -18,7 +18,10 @@ _FILES = {
     "workflow-parser": ROOT / ".tools" / "workflow-parser" / "parse.mjs",
     "openapi": ROOT / ".tools" / "openapi" / "api.github.com.json",
     "mermaid": ROOT / ".tools" / "mermaid" / "mermaid.min.js",
+    "docker-compose": ROOT / ".tools" / "docker" / "cli-plugins" / "docker-compose",
 }
+# Programs that an installer in this folder puts down.
+_INSTALLERS = {"prometheus": "prometheus", "promtool": "prometheus"}
 
 
 def find(tool: str) -> Path | None:
@@ -40,7 +43,8 @@ def need(tool: str) -> Path:
     path = find(tool)
     if path is not None:
         return path
-    fix = f"run tests/tools/{tool}" if tool in _FILES else "install it"
+    installer = _INSTALLERS.get(tool, tool if tool in _FILES else None)
+    fix = "install it" if installer is None else f"run tests/tools/{installer}"
     message = f"{tool} is not on this machine: {fix}"
     if required():
         pytest.fail(message)

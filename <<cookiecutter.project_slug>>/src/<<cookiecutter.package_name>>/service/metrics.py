@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 from ..contract import Feature
 from .model import Answer, Model, Rows
@@ -16,6 +16,10 @@ from .version import Version
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 TENTHS = tuple(round(step / 10, 1) for step in range(1, 11))
 MOST_NOTES = 20
+# What predicts, how it may end, and why not; the dashboard and the alerts ask for these.
+ROUTES = ("/predict", "/v2/models/{name}/infer")
+STATUSES = ("200", "422", "500", "503")
+REASONS = ("fault", "invalid", "not_json", "overload")
 
 
 class Metrics:
@@ -23,6 +27,7 @@ class Metrics:
 
     def __init__(self, model: Model, version: Version) -> None:
         self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)  # memory, processor time, open files, start
         contract = model.contract
         self.requests = Counter(
             "serving_requests", "Answered requests.", ["route", "method", "status"], registry=registry
@@ -62,11 +67,20 @@ class Metrics:
             help_text = "Predicted values; the buckets are tenths of the predictions for training rows."
             self.value = Histogram("serving_value", help_text, buckets=_deciles(model), registry=registry)
         self._watched = [(feature, set(feature.categories or [])) for feature in contract.features]
-        for feature in contract.features:
-            self._start(feature)
+        self._start(contract.features)
 
-    def _start(self, feature: Feature) -> None:
-        """Every series exists from the start, so that its first increase is seen."""
+    def _start(self, features: list[Feature]) -> None:
+        """Every series exists from the start: Prometheus sees no increase in the first value of a new one."""
+        for route in ROUTES:
+            self.seconds.labels(route)
+            for status in STATUSES:
+                self.requests.labels(route, "POST", status)
+        for reason in REASONS:
+            self.refused.labels(reason)
+        for feature in features:
+            self._start_column(feature)
+
+    def _start_column(self, feature: Feature) -> None:
         self.missing.labels(feature.name)
         if feature.type == "category":
             self.unknown.labels(feature.name)
@@ -119,7 +133,8 @@ class Metrics:
 
 
 def _deciles(model: Model) -> list[float]:
+    """Edges of tenths, with the least value, below which Prometheus would take 0 for the edge."""
     if model.reference.empty:
         return list(Histogram.DEFAULT_BUCKETS)
     values = model.answer_frame(model.reference).values
-    return sorted({float(f"{edge:.6g}") for edge in np.quantile(values, np.linspace(0.1, 1, 10))})
+    return sorted({float(f"{edge:.6g}") for edge in np.quantile(values, np.linspace(0, 1, 11))})
