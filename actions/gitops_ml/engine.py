@@ -182,7 +182,7 @@ def find(environ: Mapping[str, str]) -> Docker:
     Raises `UserError` when there is none, or when its engine does not answer.
     """
     tried = []
-    for command in _candidates(environ):
+    for command in candidates(environ):
         docker = Docker(command, environ)
         try:
             helped = docker._call("build", "--help")
@@ -207,7 +207,8 @@ def find(environ: Mapping[str, str]) -> Docker:
     )
 
 
-def _candidates(environ: Mapping[str, str]) -> Iterator[str]:
+def candidates(environ: Mapping[str, str]) -> Iterator[str]:
+    """The command in the variable DOCKER alone, else each `docker` on PATH."""
     given = environ.get("DOCKER")
     if given:
         yield given

@@ -46,15 +46,20 @@ class RegistryTarget(Strict):
 
 
 class ComposeTarget(Strict):
-    """Two colours behind a proxy on one Docker host: `host` (`ssh://user@machine`), else DOCKER_HOST, else this one."""
+    """Two colours behind a proxy on one Docker host: `host` (`ssh://user@machine`), else DOCKER_HOST, else this one.
+
+    The proxy answers at `port` of the host's address `listen`. `timeout` is for a release to become ready.
+    """
 
     kind: Literal["compose"]
-    project: Name | None = None  # default: the folder's name and the environment's
+    project: Name | None = None  # default: the image's name and the environment's
     files: Annotated[tuple[InRepository, ...], tupled, Field(min_length=1, max_length=5)] = (
         "deploy/compose.yaml",
     )
     host: Annotated[str, Field(pattern=r"^(ssh|tcp|unix)://[^\s]{1,200}$")] | None = None
+    listen: Annotated[str, Field(pattern=r"^[0-9]{1,3}(\.[0-9]{1,3}){3}$")] = "127.0.0.1"
     port: Port = 8000
+    timeout: Duration = dt.timedelta(minutes=5)
     canary: Canary | None = None
 
 
