@@ -10,7 +10,7 @@ BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(CURDIR)/.tools/bin:$(PATH)
 WORKERS ?= 2
 
-.PHONY: help setup demo test lint format docs site lock clean
+.PHONY: help setup demo row test lint format docs site lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ setup: .venv/installed ## make .venv with everything the other commands need
 
 demo: setup ## generate a project, train it, change it, and show what the comparison says
 	.venv/bin/python -m tools.demo demo
+
+row: setup ## generate the project of row ROW of the answers in .rows/ and run all that its owner would run
+	.venv/bin/python -m tools.matrix "$(ROW)" .rows
 
 test: lint ## lint, then every test that this machine has the tools for
 	.venv/bin/python -m pytest -n $(WORKERS) --dist loadfile
@@ -51,5 +54,5 @@ lock: setup ## resolve requirements-dev.txt anew from pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --group dev pyproject.toml --output-file requirements-dev.txt
 
 clean: ## remove everything that the other commands made
-	rm -rf .venv .tools .site demo .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .tools .site .rows demo .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

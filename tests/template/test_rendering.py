@@ -16,7 +16,7 @@ from gitops_ml.delivery.change import check_policy
 from gitops_ml.delivery.checkout import read_policy
 from gitops_ml.delivery.environment import render as environment_file
 
-from tests.template.answers import choices, pairs, pairwise, row_id
+from tools.answers import choices, pairs, pairwise, row_id
 from tools.template_files import ROOT, render
 
 ROWS = pairwise(choices())
