@@ -13,6 +13,7 @@ from gitops_ml.runner import Runner
 VERBS: dict[str, str] = {
     "check": "say whether a change of environments/ may be merged, by main's own policy",
     "comment": "post a run's report as the one sticky comment of its pull request",
+    "deploy": "bring one environment to where main is, and prove it",
     "diff": "compare two reports folders under gates.yaml and write the report",
     "gate": "fail unless every needed job succeeded or was not needed",
     "image": "build the image of a model, smoke-test it, push it when asked",

@@ -12,6 +12,7 @@ from gitops_ml.delivery.typed import Run
 from tests.delivery.truth import START
 
 PIPELINE = """schema: 1
+image: ghcr.io/octo/churn
 environments:
   - {name: staging, follow: true}
   - name: production

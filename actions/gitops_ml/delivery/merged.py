@@ -1,0 +1,113 @@
+"""Who wanted what main says, and who approved it: the merged pull request of a commit, asked of the API."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, ValidationError
+
+from gitops_ml.delivery.typed import Commit, Person
+from gitops_ml.delivery.world import Review
+from gitops_ml.events import repo_path
+from gitops_ml.github import GitHub, NotFoundError
+
+_TRAILER = re.compile(r"^Requested-By: @?([A-Za-z0-9][A-Za-z0-9-]{0,38})\s*$", re.MULTILINE)
+
+
+class _User(BaseModel):
+    login: Person
+    type: str = ""
+
+    @property
+    def is_bot(self) -> bool:
+        return self.type == "Bot" or self.login.endswith("[bot]")
+
+
+class _Base(BaseModel):
+    ref: str
+
+
+class _Head(BaseModel):
+    sha: Commit
+
+
+class _Pull(BaseModel):
+    number: Annotated[int, Field(gt=0)]
+    user: _User
+    body: str | None = None
+    merged_at: str | None
+    merge_commit_sha: str | None = None
+    base: _Base
+    head: _Head
+
+
+class _Review(BaseModel):
+    user: _User
+    state: str
+    commit_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Merged:
+    """A pull request that was merged as one commit of main."""
+
+    number: int
+    review: Review
+
+    @property
+    def by(self) -> str:
+        """The person behind it."""
+        return self.review.requested_by or self.review.author
+
+
+def find_merged(github: GitHub, repository: str, commit: str, branch: str = "main") -> Merged | None:
+    """The pull request that was merged into `branch` as `commit`, or None when none was; raises `UserError`."""
+    try:
+        listed = list(github.pages(f"{repo_path(repository)}/commits/{commit}/pulls"))
+    except NotFoundError:
+        return None  # the API knows no such commit, so nobody approved it there
+    found = [pull for pull in (_read(item) for item in listed) if pull is not None]
+    merged = [pull for pull in found if pull.merged_at and pull.base.ref == branch]
+    # A commit also belongs to pull requests that hold it among others; merged as this very commit is only one.
+    exact = [pull for pull in merged if pull.merge_commit_sha == commit]
+    if len(exact) != 1:
+        return None
+    pull = exact[0]
+    return Merged(
+        pull.number,
+        Review(pull.user.login, _approvers(github, repository, pull), _requested_by(pull)),
+    )
+
+
+def _read(item: Any) -> _Pull | None:
+    try:
+        return _Pull.model_validate(item)
+    except ValidationError:
+        return None  # an account or a head that is gone: nothing that could be an approval
+
+
+def _requested_by(pull: _Pull) -> str | None:
+    """The person whom a bot names; what a person writes about somebody else does not count."""
+    if not pull.user.is_bot:
+        return None
+    named = _TRAILER.findall(pull.body or "")
+    return str(named[-1]) if named else None
+
+
+def _approvers(github: GitHub, repository: str, pull: _Pull) -> frozenset[str]:
+    """Whose last word was an approval of the very commit that was merged; comments are no last word."""
+    last: dict[str, _Review] = {}
+    for item in github.pages(f"{repo_path(repository)}/pulls/{pull.number}/reviews"):
+        try:
+            review = _Review.model_validate(item)
+        except ValidationError:
+            continue  # of an account that is gone
+        if review.state in ("APPROVED", "CHANGES_REQUESTED", "DISMISSED"):
+            last[review.user.login] = review
+    return frozenset(
+        login
+        for login, review in last.items()
+        if review.state == "APPROVED" and review.commit_id == pull.head.sha and not review.user.is_bot
+    )
