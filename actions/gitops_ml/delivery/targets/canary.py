@@ -11,7 +11,7 @@ from gitops_ml.delivery.targets.settings import Canary
 
 # The histogram of the service, in seconds, and the routes of it that say nothing about predictions.
 METRIC = "serving_request_seconds"
-_OWN_ROUTES = re.compile(r"/(v2/health/.*|metrics|version|docs|openapi\.json)?")
+OWN_ROUTES = re.compile(r"/(v2/health/.*|metrics|version|docs|openapi\.json)?")
 _LINE = re.compile(rf"{METRIC}_bucket\{{(?P<labels>[^}}]*)\}}\s+(?P<count>\S+).*")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 # Two-sided 95 %: an early end needs more than bad luck among the first few answers.
@@ -75,7 +75,7 @@ def read_latency(metrics: str) -> Latency:
         if match is None:
             continue
         labels = dict(_LABEL.findall(match["labels"]))
-        if "le" in labels and not _OWN_ROUTES.fullmatch(labels.get("route", "")):
+        if "le" in labels and not OWN_ROUTES.fullmatch(labels.get("route", "")):
             bound = float(labels["le"])
             counts[bound] = counts.get(bound, 0.0) + float(match["count"])
     return Latency(counts)
