@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import stat
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 from zlib import error as ZlibError  # noqa: N812 - an exception class, in lower case only for its age
 
 from pydantic import ValidationError
@@ -31,10 +34,17 @@ def report_from_zip(content: bytes) -> Report:
     """
     if len(content) > MAX_ZIP_BYTES:
         raise UserError(f"The artifact has {len(content):,} bytes; at most {MAX_ZIP_BYTES:,} are read.", _FIX)
+    with sound_zip(BytesIO(content)) as archive:
+        check_entries(archive.infolist(), MAX_ENTRIES, MAX_RATIO)
+        return parse_report(_unpack(archive), Path(REPORT))
+
+
+@contextmanager
+def sound_zip(content: BinaryIO) -> Iterator[zipfile.ZipFile]:
+    """The zip file `content`, open; whatever is wrong with it, here or while it is read, is raised as `UserError`."""
     try:
-        with zipfile.ZipFile(BytesIO(content)) as archive:
-            _check_entries(archive.infolist())
-            return parse_report(_unpack(archive), Path(REPORT))
+        with zipfile.ZipFile(content) as archive:
+            yield archive
     except (
         zipfile.BadZipFile,
         zipfile.LargeZipFile,
@@ -48,9 +58,10 @@ def report_from_zip(content: bytes) -> Report:
         raise UserError(f"The artifact cannot be read: {shown(str(error))}.", _FIX) from None
 
 
-def _check_entries(entries: list[zipfile.ZipInfo]) -> None:
-    if len(entries) > MAX_ENTRIES:
-        raise UserError(f"The artifact holds {len(entries):,} entries; at most {MAX_ENTRIES} are read.", _FIX)
+def check_entries(entries: list[zipfile.ZipInfo], most: int, growth: int) -> None:
+    """Raise `UserError` for more than `most` entries, and for one that is unsafe or grows more than `growth` times."""
+    if len(entries) > most:
+        raise UserError(f"The artifact holds {len(entries):,} entries; at most {most:,} are read.", _FIX)
     seen: set[str] = set()
     for entry in entries:
         # `orig_filename` is what stands in the file; `filename` is already cut at a null byte.
@@ -74,8 +85,8 @@ def _check_entries(entries: list[zipfile.ZipInfo]) -> None:
             raise UserError(f"{place} is encrypted.", _FIX)
         if entry.compress_type not in _METHODS:
             raise UserError(f"{place} is compressed in a way that is not read.", _FIX)
-        if entry.file_size > MAX_RATIO * max(entry.compress_size, 100):
-            raise UserError(f"{place} grows more than {MAX_RATIO} times when it is unpacked.", _FIX)
+        if entry.file_size > growth * max(entry.compress_size, 100):
+            raise UserError(f"{place} grows more than {growth} times when it is unpacked.", _FIX)
 
 
 def _unpack(archive: zipfile.ZipFile) -> str:

@@ -17,6 +17,7 @@ VERBS: dict[str, str] = {
     "diff": "compare two reports folders under gates.yaml and write the report",
     "gate": "fail unless every needed job succeeded or was not needed",
     "image": "build the image of a model, smoke-test it, push it when asked",
+    "release": "find, take over or record the release of main's files",
     "scope": "say which parts of the pipeline a change touches",
     "status": "show what runs in which environment, and what could be promoted",
     "trace": "go from a request, release, commit or model to everything behind it",

@@ -18,17 +18,17 @@ Sha = Annotated[str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
 FullName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}/[A-Za-z0-9._-]{1,100}$")]
 
 
-class _Loose(BaseModel):
+class Loose(BaseModel):
     """GitHub adds keys all the time; only those in use are looked at, and those strictly."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class Repository(_Loose):
+class Repository(Loose):
     full_name: FullName
 
 
-class Side(_Loose):
+class Side(Loose):
     """Head of a pull request; the repository is None when the fork is gone."""
 
     ref: str
@@ -36,7 +36,7 @@ class Side(_Loose):
     repo: Repository | None = None
 
 
-class Numbered(_Loose):
+class Numbered(Loose):
     number: Annotated[int, Field(gt=0)]
 
 
@@ -45,7 +45,7 @@ class PullRequest(Numbered):
     state: str = "open"
 
 
-class WorkflowRun(_Loose):
+class WorkflowRun(Loose):
     """A finished run; `pull_requests` is empty when the head is in a fork."""
 
     id: Annotated[int, Field(gt=0)]

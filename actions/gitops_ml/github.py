@@ -7,7 +7,8 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from io import BytesIO
+from typing import Any, BinaryIO
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 import urllib3
@@ -124,18 +125,27 @@ class GitHub:
         """The bytes behind `path`, over redirects to other hosts, at most `limit` of them."""
         return self._checked("GET", self._url(path, {}), limit=limit).body
 
+    def download_to(self, path: str, target: BinaryIO, limit: int) -> None:
+        """Like `download`, into `target`, for what may be larger than memory. A retry begins anew in it."""
+        self._checked("GET", self._url(path, {}), limit=limit, target=target)
+
     def _url(self, path: str, query: Mapping[str, str | int]) -> str:
         return f"{self.api_url}{path}" + (f"?{urlencode(query)}" if query else "")
 
     def _checked(
-        self, method: str, url: str, body: Mapping[str, object] | None = None, limit: int = MAX_JSON_BYTES
+        self,
+        method: str,
+        url: str,
+        body: Mapping[str, object] | None = None,
+        limit: int = MAX_JSON_BYTES,
+        target: BinaryIO | None = None,
     ) -> Answer:
         """One answer with a status of success, after the retries that its failures allow."""
         what = f"{method} {urlsplit(url).path}"
         waited = 0.0
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                answer = self._follow(method, url, body, limit)
+                answer = self._follow(method, url, body, limit, target)
             except urllib3.exceptions.HTTPError as error:
                 trouble: UserError = NoAnswerError(
                     f"{what}: the API cannot be reached ({type(error).__name__}).",
@@ -166,9 +176,11 @@ class GitHub:
         error = refusal.error(what, self.from_fork)
         return NotFoundError(error.message, error.fix) if refusal.status == 404 else error
 
-    def _follow(self, method: str, url: str, body: Mapping[str, object] | None, limit: int) -> Answer:
+    def _follow(
+        self, method: str, url: str, body: Mapping[str, object] | None, limit: int, sink: BinaryIO | None
+    ) -> Answer:
         for _ in range(MAX_REDIRECTS):
-            answer = self._once(method, url, body, limit)
+            answer = self._once(method, url, body, limit, sink)
             target = answer.headers.get("location", "")
             if answer.status not in _REDIRECTS or not target:
                 return answer
@@ -186,7 +198,9 @@ class GitHub:
             url = following
         raise UserError(f"{method} {urlsplit(url).path}: more than {MAX_REDIRECTS} redirects.")
 
-    def _once(self, method: str, url: str, body: Mapping[str, object] | None, limit: int) -> Answer:
+    def _once(
+        self, method: str, url: str, body: Mapping[str, object] | None, limit: int, sink: BinaryIO | None
+    ) -> Answer:
         headers = {"User-Agent": "gitops-ml", "Accept-Encoding": "identity"}
         if origin(url) == origin(self.api_url):
             # No other host gets the token, nor learns that this is an API call.
@@ -211,7 +225,7 @@ class GitHub:
             decode_content=False,
         )
         try:
-            content = _read(response, limit)
+            content = _read(response, limit, sink if response.status < 300 else None)
         finally:
             response.close()
         return Answer(
@@ -219,13 +233,16 @@ class GitHub:
         )
 
 
-def _read(response: urllib3.BaseHTTPResponse, limit: int) -> bytes:
-    content = bytearray()
+def _read(response: urllib3.BaseHTTPResponse, limit: int, sink: BinaryIO | None) -> bytes:
+    """The body, or nothing when it went into `sink`."""
+    content = BytesIO() if sink is None else sink
+    content.seek(0)
+    content.truncate()
     for chunk in response.stream(64 * 1024, decode_content=False):
-        content += chunk
-        if len(content) > limit:
+        content.write(chunk)
+        if content.tell() > limit:
             raise UserError(f"The API sent more than {limit:,} bytes where that many are allowed.")
-    return bytes(content)
+    return content.getvalue() if isinstance(content, BytesIO) and sink is None else b""
 
 
 def _message(answer: Answer) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import secrets
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -15,6 +13,7 @@ from gitops_ml.delivery.facts import Facts
 from gitops_ml.delivery.git import Git
 from gitops_ml.delivery.paths import noun
 from gitops_ml.delivery.records import load_facts
+from gitops_ml.delivery.remote import fetch
 from gitops_ml.errors import UserError
 
 BRANCH = "deploy-state"
@@ -89,19 +88,7 @@ class StateBranch:
 
     def fetch(self) -> str | None:
         """The tip of the branch on the remote, its objects at hand; None when the branch does not exist yet."""
-        listed = self.git.run("ls-remote", "--refs", self.remote, f"refs/heads/{self.branch}").text
-        if not listed:
-            return None
-        # Into a name of this process: writers that share a clone must not take each other's tip for their own.
-        mine = f"refs/gitops-ml/{self.branch}-{os.getpid()}-{secrets.token_hex(4)}"
-        try:
-            # And without the clone's own refspecs: they would have git move the one remote-tracking branch as well.
-            refspec = f"+refs/heads/{self.branch}:{mine}"
-            self.git.run("fetch", "--quiet", "--no-tags", "--refmap=", self.remote, refspec)
-            tip = self.git.resolve(mine)
-        finally:
-            self.git.try_("update-ref", "-d", mine)
-        return tip
+        return fetch(self.git, self.remote, f"refs/heads/{self.branch}")
 
     def _new(self, wanted: Mapping[str, bytes], there: Mapping[str, str]) -> dict[str, str]:
         """The files to add as path to object id, without those that are there already with the same content."""

@@ -1,0 +1,25 @@
+"""What a remote has now, without moving a ref that others who use the same clone rely on."""
+
+from __future__ import annotations
+
+import os
+import secrets
+
+from gitops_ml.delivery.git import Git
+
+
+def fetch(git: Git, remote: str, ref: str) -> str | None:
+    """The commit of `ref` (its full name) on `remote`, its history at hand; None when the remote has no such ref.
+
+    Raises `UserError` when the remote can't be reached.
+    """
+    if not git.run("ls-remote", remote, ref).text:
+        return None
+    # Into a name of this process: others that share the clone must not take each other's tip for their own.
+    mine = f"refs/gitops-ml/{ref.rpartition('/')[2]}-{os.getpid()}-{secrets.token_hex(4)}"
+    try:
+        # And without the clone's own refspecs: they would have git move the one remote-tracking branch as well.
+        git.run("fetch", "--quiet", "--no-tags", "--refmap=", remote, f"+{ref}:{mine}")
+        return git.resolve(mine)
+    finally:
+        git.try_("update-ref", "-d", mine)

@@ -1,0 +1,151 @@
+"""`gitops-ml release`: what main needs, the model to take over for it, and the record of what was built from it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from gitops_ml.delivery.build import build_key
+from gitops_ml.delivery.checkout import open_repository
+from gitops_ml.delivery.git import Git
+from gitops_ml.delivery.handover import take_over
+from gitops_ml.delivery.records import load_facts
+from gitops_ml.delivery.release import short
+from gitops_ml.delivery.remote import fetch
+from gitops_ml.delivery.state import StateBranch
+from gitops_ml.delivery.train_once import Search, TakeOver
+from gitops_ml.errors import UserError
+from gitops_ml.github import GitHub
+from gitops_ml.runner import Runner
+
+TRAINED = ("pull-request", "run-cache", "main")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    tasks = parser.add_subparsers(dest="task", metavar="task", required=True)
+    find = tasks.add_parser(
+        "find", help="say whether main's files have a release, and what to train otherwise"
+    )
+    adopt = tasks.add_parser("adopt", help="take over the model that the merged pull request trained")
+    record = tasks.add_parser("record", help="write down what was built and pushed")
+    for task in (find, adopt, record):
+        task.add_argument(
+            "--project", type=Path, default=Path(), help="a clone with its history (default: this folder)"
+        )
+        task.add_argument(
+            "--remote", default="origin", help="where main and deploy-state are (default: origin)"
+        )
+    find.add_argument(
+        "--take-over",
+        choices=("true", "false"),
+        default="true",
+        help="whether a pull request's model may be taken over (default: true)",
+    )
+    adopt.add_argument("--run", required=True, help="the run that trained it, from find")
+    adopt.add_argument("--build-key", required=True, help="the build key, from find")
+    record.add_argument("--image", required=True, help="what was pushed, as registry/name@sha256:...")
+    record.add_argument("--trained", choices=TRAINED, default="main", help="where the model came from")
+
+
+def run(options: argparse.Namespace, runner: Runner) -> int:
+    tasks: dict[str, Callable[[argparse.Namespace, Runner], int]] = {
+        "find": run_find,
+        "adopt": run_adopt,
+    }
+    return tasks[options.task](options, runner)
+
+
+def run_find(options: argparse.Namespace, runner: Runner) -> int:
+    """Never fails because of the API: without a model to take over, one is trained on main."""
+    git = open_repository(options.project, runner.environ)
+    commit = main_of(git, options.remote)
+    key = build_key(git.entries(commit))
+    release = load_facts(git, StateBranch(git, options.remote).fetch()).of_build(key)
+    found: TakeOver | None = None
+    if release is not None:
+        reason = f"{short(release.release)} was built from the same files and is used again."
+    elif options.take_over == "false":
+        reason = "Taking models over from pull requests is switched off."
+    else:
+        try:
+            found = search(options, runner, git).look(commit, key)
+            reason = f"Pull request {found.pull_request} trained the model of these files in run {found.run}."
+        except UserError as error:
+            reason = error.message
+    outputs = {
+        "release": "" if release is None else release.release,
+        "build-key": key,
+        "commit": commit,
+        "adopt-run": "" if found is None else str(found.run),
+        "reason": reason,
+    }
+    for name, value in outputs.items():
+        runner.output(name, value)
+    if release is not None:
+        what = "Nothing has to be built"
+    else:
+        what = "The model of the pull request is taken over" if found else "The model is trained on main"
+    say(runner, f"{what}: {reason}")
+    return 0
+
+
+def run_adopt(options: argparse.Namespace, runner: Runner) -> int:
+    """Ends with 0 also when nothing was taken over: the model is trained then."""
+    try:
+        found = adopt(options, runner)
+        reason = (
+            f"Pull request {found.pull_request} trained the model at {found.head[:7]}, in run {found.run}."
+        )
+        adopted = True
+    except UserError as error:
+        adopted, reason = False, error.message
+        runner.annotate("warning", f"The model of the pull request is not taken over: {reason}")
+    runner.output("adopted", "true" if adopted else "false")
+    runner.output("reason", reason)
+    say(runner, f"{'The model was taken over' if adopted else 'The model is trained on main'}: {reason}")
+    return 0
+
+
+def adopt(options: argparse.Namespace, runner: Runner) -> TakeOver:
+    """Check everything again that `find` found, at the commit that is checked out; raises `UserError` in doubt."""
+    git = open_repository(options.project, runner.environ)
+    commit = git.run("rev-parse", "HEAD").text
+    if build_key(git.entries(commit)) != options.build_key:
+        raise UserError(f"The commit {commit[:7]} that is checked out has another build key than was found.")
+    if not options.run.isascii() or not options.run.isdecimal():
+        raise UserError("There is no run to take a model from.")
+    where = search(options, runner, git)
+    found = where.look(commit, options.build_key, int(options.run))
+    take_over(where, found, options.project)
+    return found
+
+
+def main_of(git: Git, remote: str) -> str:
+    """The newest commit of main on `remote`; raises `UserError` when it has no main."""
+    commit = fetch(git, remote, "refs/heads/main")
+    if commit is None:
+        raise UserError(
+            f"{remote} has no branch main.", "Push main first; releases are built from nothing else."
+        )
+    return commit
+
+
+def search(options: argparse.Namespace, runner: Runner, git: Git) -> Search:
+    """Where to look for a model; raises `UserError` without a repository or a token."""
+    repository = runner.environ.get("GITHUB_REPOSITORY", "")
+    if repository.count("/") != 1:
+        raise UserError(
+            "There is no GITHUB_REPOSITORY to ask for the pull request.", "Run this in a workflow."
+        )
+    github = GitHub(
+        runner.environ.get("GITHUB_API_URL", "https://api.github.com"), runner.environ.get("GITHUB_TOKEN", "")
+    )
+    return Search(github, repository, git, options.remote)
+
+
+def say(runner: Runner, sentence: str) -> None:
+    """One sentence for the log and for the job summary, where nothing in it acts as Markdown."""
+    line = " ".join(ascii(sentence)[1:-1].split())
+    print(line)
+    runner.summary(f"### Release\n\n    {line}")
