@@ -2,56 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from html import escape
-from pathlib import Path
 
 from gitops_ml import pictures, wording
-from gitops_ml.escape import visible
+from gitops_ml.page import Cell, bullets, code, document, section, table, text
 from gitops_ml.report import Comparison, GateResult, Metric, Report
 
-_ASSETS = Path(__file__).with_name("assets")
 MAX_PICTURES = 20
-
-# One cell: its text as HTML, and the number it sorts by where that differs from the text.
-Cell = str | tuple[str, float | None]
 
 
 def render_html(report: Report, plots: Mapping[str, bytes]) -> str:
-    """`report` with its `plots` (SVG files by name) as a page that needs nothing else.
-
-    The policy in the page allows the script and the style that are hashed there, and pictures that are inside it.
-    """
-    style = (_ASSETS / "report.css").read_text(encoding="utf-8")
-    script = (_ASSETS / "report.js").read_text(encoding="utf-8")
-    policy = (
-        f"default-src 'none'; style-src 'sha256-{_digest(style)}'; script-src 'sha256-{_digest(script)}'; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
-    )
+    """`report` with its `plots` (SVG files by name) as a page that needs nothing else."""
     head = wording.headline(report)
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="referrer" content="no-referrer">\n<link rel="icon" href="data:,">\n'
-        f"<title>{_text(head.title)}</title>\n<style>{style}</style>\n</head>\n<body>\n"
-        + "\n".join(part for part in _sections(report, plots) if part)
-        + f"\n<script>{script}</script>\n</body>\n</html>\n"
-    )
-
-
-def _digest(text: str) -> str:
-    return b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _text(text: str, cap: int = 500) -> str:
-    return escape(visible(text, cap))
-
-
-def _code(text: str | None) -> str:
-    return "absent" if text is None else f"<code>{_text(text, 200)}</code>"
+    return document(head.title, _sections(report, plots))
 
 
 def _sections(report: Report, plots: Mapping[str, bytes]) -> list[str]:
@@ -60,7 +23,7 @@ def _sections(report: Report, plots: Mapping[str, bytes]) -> list[str]:
     return [
         _header(report),
         _loosened(report),
-        _list("Problems", report.problems),
+        bullets("Problems", report.problems),
         _metrics(report, base, "Metrics against the merge base"),
         _metrics(report, production, "Metrics against production"),
         _gates(report.gates),
@@ -70,17 +33,17 @@ def _sections(report: Report, plots: Mapping[str, bytes]) -> list[str]:
         _suites(report),
         _costs(report),
         _changes(report),
-        _list("Notes", report.notes),
+        bullets("Notes", report.notes),
         "<footer>Made by gitops-ml from report.json. Press a column's title to sort by it.</footer>",
     ]
 
 
 def _header(report: Report) -> str:
     head = wording.headline(report)
-    compared = "".join(f"<li>{_text(line)}</li>" for line in wording.compared(report))
+    compared = "".join(f"<li>{text(line)}</li>" for line in wording.compared(report))
     return (
-        f'<header class="{report.verdict}"><h1>{_text(head.title)}</h1>'
-        f"<p>{_text(head.primary)}</p><ul>{compared}</ul></header>"
+        f'<header class="{report.verdict}"><h1>{text(head.title)}</h1>'
+        f"<p>{text(head.primary)}</p><ul>{compared}</ul></header>"
     )
 
 
@@ -88,45 +51,11 @@ def _loosened(report: Report) -> str:
     loose = [each for each in report.changes if each.kind == "gate" and each.loosens]
     if not loose:
         return ""
-    items = "".join(
-        f"<li>{_code(each.name)}: {_code(each.before)} → {_code(each.after)}</li>" for each in loose
-    )
+    items = "".join(f"<li>{code(each.name)}: {code(each.before)} → {code(each.after)}</li>" for each in loose)
     return (
         '<div class="alarm"><strong>This pull request loosens its own gates.</strong> '
         f"It is judged by the gates of the merge base all the same.<ul>{items}</ul></div>"
     )
-
-
-def _section(title: str, inside: str) -> str:
-    return f"<section><h2>{title}</h2>{inside}</section>" if inside else ""
-
-
-def _list(title: str, texts: Sequence[str]) -> str:
-    items = "".join(f"<li>{_text(text)}</li>" for text in texts)
-    return _section(title, f"<ul>{items}</ul>" if items else "")
-
-
-def _table(columns: Sequence[str], rows: Sequence[tuple[str, Sequence[Cell]]]) -> str:
-    """A sortable table of rows with a class; a column whose title starts with `>` holds numbers."""
-    if not rows:
-        return ""
-    numeric = [' class="n"' if column.startswith(">") else "" for column in columns]
-    titles = "".join(
-        f'<th scope="col"{kind}><button type="button">{column.lstrip(">")}</button></th>'
-        for kind, column in zip(numeric, columns, strict=True)
-    )
-    body = "".join(
-        f'<tr class="{name}">' + "".join(map(_cell, numeric, cells)) + "</tr>" for name, cells in rows
-    )
-    return (
-        f'<div class="scroll"><table class="sortable"><thead><tr>{titles}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
-
-
-def _cell(kind: str, cell: Cell) -> str:
-    text, key = cell if isinstance(cell, tuple) else (cell, None)
-    return f"<td{kind}>{text}</td>" if key is None else f'<td{kind} data-sort="{key!r}">{text}</td>'
 
 
 def _metrics(report: Report, comparison: Comparison | None, title: str) -> str:
@@ -136,14 +65,14 @@ def _metrics(report: Report, comparison: Comparison | None, title: str) -> str:
     columns += [f">{wording.percent(report.confidence)} interval", "Picture", "Verdict", "Why"]
     rows: list[tuple[str, Sequence[Cell]]] = []
     for metric in wording.sorted_metrics(report, comparison.metrics):
-        name = f"{_code(metric.name)}{' <b>primary</b>' if metric.name == report.primary else ''}"
+        name = f"{code(metric.name)}{' <b>primary</b>' if metric.name == report.primary else ''}"
         better = {"higher": "<span>↑ higher</span>", "lower": "<span>↓ lower</span>", None: ""}[
             metric.direction
         ]
-        rows.append((_quiet(metric), [name, better, *_numbers(metric), _verdict(metric), _text(metric.why)]))
+        rows.append((_quiet(metric), [name, better, *_numbers(metric), _verdict(metric), text(metric.why)]))
     toggle = '<label><input type="checkbox" id="only-changes"> only what changed</label>'
     first = comparison.baseline == "merge base"
-    return _section(title, (toggle if first else "") + _table(columns, rows))
+    return section(title, (toggle if first else "") + table(columns, rows))
 
 
 def _quiet(metric: Metric) -> str:
@@ -167,16 +96,16 @@ def _gates(gates: Sequence[GateResult]) -> str:
             "quiet" if gate.outcome == "pass" else gate.outcome,
             [
                 f"<b>{gate.outcome}</b>",
-                _code(gate.subject),
-                _code(gate.rule),
+                code(gate.subject),
+                code(gate.rule),
                 _number(gate.limit),
                 _number(gate.actual),
-                _text(gate.message),
+                text(gate.message),
             ],
         )
         for gate in wording.sorted_gates(gates)
     ]
-    return _section("Gates", _table(["Gate", "Of", "Rule", ">Limit", ">Actual", "Why"], rows))
+    return section("Gates", table(["Gate", "Of", "Rule", ">Limit", ">Actual", "Why"], rows))
 
 
 def _number(value: float | None) -> Cell:
@@ -188,7 +117,7 @@ def _slices(report: Report, comparison: Comparison | None) -> str:
         (
             _quiet(each.metric),
             [
-                f"{_code(each.column)} = {_code(each.value)}",
+                f"{code(each.column)} = {code(each.value)}",
                 (f"{each.rows:,}", float(each.rows)),
                 *_numbers(each.metric),
                 _verdict(each.metric),
@@ -198,12 +127,12 @@ def _slices(report: Report, comparison: Comparison | None) -> str:
     ]
     columns = ["Slice", ">Rows", ">Merge base", ">Head", ">Change"]
     columns += [f">{wording.percent(report.confidence)} interval", "Picture", "Verdict"]
-    return _section("Slices, worst first", _table(columns, rows))
+    return section("Slices, worst first", table(columns, rows))
 
 
 def _charts(report: Report) -> str:
     drawn = "".join(pictures.curve(each) for each in report.curves)
-    return _section("Curves", f'<div class="pictures">{drawn}</div>' if drawn else "")
+    return section("Curves", f'<div class="pictures">{drawn}</div>' if drawn else "")
 
 
 def _plots(plots: Mapping[str, bytes]) -> str:
@@ -211,14 +140,14 @@ def _plots(plots: Mapping[str, bytes]) -> str:
     for name, svg in sorted(plots.items())[:MAX_PICTURES]:
         address = pictures.embed(svg)
         inside = (
-            f'<img alt="{_text(name, 100)}" src="{address}">'
+            f'<img alt="{text(name, 100)}" src="{address}">'
             if address
             else "<p>Not shown: it is not a plain SVG file under 1 MiB.</p>"
         )
-        figures.append(f"<figure><figcaption>{_text(name, 100)}</figcaption>{inside}</figure>")
+        figures.append(f"<figure><figcaption>{text(name, 100)}</figcaption>{inside}</figure>")
     if len(plots) > MAX_PICTURES:
         figures.append(f"<p>{len(plots) - MAX_PICTURES} more pictures were left out.</p>")
-    return _section(
+    return section(
         "Pictures of the run", f'<div class="pictures">{"".join(figures)}</div>' if figures else ""
     )
 
@@ -228,22 +157,22 @@ def _suites(report: Report) -> str:
         (
             "fail" if suite.failed else "",
             [
-                _code(suite.name),
+                code(suite.name),
                 *((f"{part:,}", float(part)) for part in (suite.passed, suite.failed, suite.skipped)),
-                "<br>".join(f"{_code(each.name)} {_text(each.message)}" for each in suite.failures),
+                "<br>".join(f"{code(each.name)} {text(each.message)}" for each in suite.failures),
             ],
         )
         for suite in report.suites
     ]
-    return _section("Tests", _table(["Suite", ">Passed", ">Failed", ">Skipped", "Failures"], rows))
+    return section("Tests", table(["Suite", ">Passed", ">Failed", ">Skipped", "Failures"], rows))
 
 
 def _costs(report: Report) -> str:
     rows: list[tuple[str, Sequence[Cell]]] = []
     for cost in report.costs:
         base, head, change = wording.cost_values(cost)
-        rows.append(("", [_code(cost.name), (base, cost.base), (head, cost.head), change]))
-    return _section("Training cost", _table(["Cost", ">Merge base", ">Head", ">Change"], rows))
+        rows.append(("", [code(cost.name), (base, cost.base), (head, cost.head), change]))
+    return section("Training cost", table(["Cost", ">Merge base", ">Head", ">Change"], rows))
 
 
 def _changes(report: Report) -> str:
@@ -252,11 +181,11 @@ def _changes(report: Report) -> str:
             "fail" if each.loosens else "",
             [
                 f"{each.kind}{' <b>loosened</b>' if each.loosens else ''}",
-                _code(each.name),
-                _code(each.before),
-                _code(each.after),
+                code(each.name),
+                code(each.before),
+                code(each.after),
             ],
         )
         for each in report.changes
     ]
-    return _section("What changed", _table(["Kind", "Name", "Before", "After"], rows))
+    return section("What changed", table(["Kind", "Name", "Before", "After"], rows))

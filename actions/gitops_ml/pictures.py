@@ -77,6 +77,26 @@ def curve(each: Curve) -> str:
     )
 
 
+def history(title: str, y_label: str, points: Sequence[tuple[float, float, str]]) -> str:
+    """One line over `points` (x, y, what to say of the point); each is also told to who cannot see it."""
+    if len(points) < 2:
+        return ""
+    xs, ys = [x for x, _, _ in points], [y for _, y, _ in points]
+    frame = _Frame(min(xs), max(xs), min(ys), max(ys))
+    line = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y, _ in points)
+    dots = "".join(
+        f'<circle class="dot" cx="{frame.x(x):.1f}" cy="{frame.y(y):.1f}" r="3.5">'
+        f"<title>{escape(visible(said, 120))}</title></circle>"
+        for x, y, said in points
+    )
+    label = f"{title}: from {wording.plain(ys[0])} to {wording.plain(ys[-1])} over {len(points)} releases"
+    return (
+        f"<figure><figcaption>{escape(visible(title, 80))}</figcaption>"
+        f'<svg class="chart" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(visible(label, 200))}">'
+        f'{frame.axes("commit of main", y_label)}<polyline class="head" points="{line}"/>{dots}</svg></figure>'
+    )
+
+
 class _Frame:
     """Maps numbers to places in the chart."""
 
