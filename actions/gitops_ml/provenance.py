@@ -64,7 +64,9 @@ def _revision(project: Path) -> str:
     commit = _git(project, "rev-parse", "--verify", "HEAD")
     if not commit:
         return UNKNOWN
-    changed = _git(project, "status", "--porcelain", "--untracked-files=no")
+    # DVC writes dvc.lock while it trains; that is a result, not a change of what was checked out.
+    words = ("status", "--porcelain", "--untracked-files=no", "--", ":(top)", ":(exclude)dvc.lock")
+    changed = _git(project, *words)
     return f"{commit}-dirty" if changed else commit
 
 

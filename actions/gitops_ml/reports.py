@@ -26,6 +26,7 @@ class Run:
     model_hash: str | None = None
     params_hash: str | None = None
     commit: str | None = None
+    mlflow_run_id: str | None = None
     seed: int | None = None
     task: str | None = None
     positive_class: str | None = None
@@ -121,7 +122,7 @@ def parse_run(value: Any, path: Path) -> Run:
     """The identity in the object of `run.json`; unknown keys are left alone, known ones must have their type."""
     if not isinstance(value, dict):
         raise UserError(f"{path}: must be an object.")
-    texts = {key: _text(value, key, path) for key in (*_HASHES, "task")}
+    texts = {key: _text(value, key, path) for key in (*_HASHES, "mlflow_run_id", "task")}
     seed = value.get("seed")
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or abs(seed) >= 2**63):
         raise UserError(f"{path}, key 'seed': must be an integer of at most 64 bits.")

@@ -17,14 +17,20 @@ from gitops_ml.runner import Runner
 from gitops_ml.verbs import release
 
 from tests.actions.launching import files_of
-from tests.delivery.repositories import PIPELINE, STAGING, git, make_clone
+from tests.delivery.repositories import STAGING, git, make_clone
 from tests.fakes.forge import Forge
 from tests.fakes.git_remote import GitRemote
 from tests.fakes.state import Run
 
 IMAGE = "ghcr.io/octo/churn"
+PIPELINE = f"""schema: 1
+image: {IMAGE}
+environments:
+  - {{name: staging, follow: true}}
+  - {{name: production}}
+"""
 FILES = {
-    "environments/pipeline.yaml": f"{PIPELINE}image: {IMAGE}\n",
+    "environments/pipeline.yaml": PIPELINE,
     "environments/staging.yaml": STAGING,
     "environments/production.yaml": "schema: 1\nenvironment: production\nrelease:\n",
     "gates.yaml": "schema: 1\nprimary: roc_auc\n",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
@@ -21,6 +22,10 @@ from gitops_ml.delivery.typed import (
     Text,
     fingerprint,
 )
+from gitops_ml.errors import UserError
+
+# What a person types of a release: as many digits as tell it from the others, and enough not to be a slip.
+_TYPED = re.compile(r"(?:r-)?([0-9a-f]{4,64})")
 
 
 class Artifacts(Strict):
@@ -64,6 +69,7 @@ class Manifest(Strict):
     eval_hash: Sha256 | None = None
     primary: Annotated[str, Field(max_length=80)] | None = None
     metrics: Annotated[Mapping[str, Number], Field(max_length=200)] = Field(default_factory=dict)
+    model_name: Annotated[str, Field(max_length=100)] | None = None
     trained: Literal["pull request", "run cache", "main"] = "main"
     pull_request: Ordinal | None = None
     run: Run = Run()
@@ -75,3 +81,22 @@ class Manifest(Strict):
         if self.release != release_id(self.artifacts):
             raise ValueError("the release is not the hash of its artifacts")
         return self
+
+
+def named(releases: Mapping[str, Manifest], typed: str) -> str:
+    """The release that a person means by `typed`, its name or the first digits of it; raises `UserError`."""
+    digits = _TYPED.fullmatch(typed.strip().lower())
+    if digits is None:
+        raise UserError(
+            f"{typed[:80]!r} is not a release.",
+            "Give r- and at least 4 digits of it, as in: RELEASE=r-1a2b3c4d",
+        )
+    found = sorted(name for name in releases if name.startswith("r-" + digits[1]))
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise UserError(
+            f"No release on deploy-state begins with r-{digits[1]}.", "See what there is: make status"
+        )
+    names = ", ".join(short(name) for name in found[:5])
+    raise UserError(f"{len(found)} releases begin with r-{digits[1]}: {names}.", "Give more digits.")

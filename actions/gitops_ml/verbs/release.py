@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
 
+from gitops_ml import provenance
 from gitops_ml.delivery.build import build_key
-from gitops_ml.delivery.checkout import open_repository
+from gitops_ml.delivery.checkout import open_repository, read_files, read_policy
+from gitops_ml.delivery.facts import Facts
 from gitops_ml.delivery.git import Git
 from gitops_ml.delivery.handover import take_over
-from gitops_ml.delivery.records import load_facts
+from gitops_ml.delivery.journal import release_to_use
+from gitops_ml.delivery.recording import Build, Origin, check_image, check_place, manifest
+from gitops_ml.delivery.records import load_facts, to_files
 from gitops_ml.delivery.release import short
 from gitops_ml.delivery.remote import fetch
+from gitops_ml.delivery.run import this_run
 from gitops_ml.delivery.state import StateBranch
 from gitops_ml.delivery.train_once import Search, TakeOver
 from gitops_ml.errors import UserError
 from gitops_ml.github import GitHub
 from gitops_ml.runner import Runner
 
-TRAINED = ("pull-request", "run-cache", "main")
+ORIGINS: dict[str, Origin] = {"pull-request": "pull request", "run-cache": "run cache", "main": "main"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,13 +51,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     adopt.add_argument("--run", required=True, help="the run that trained it, from find")
     adopt.add_argument("--build-key", required=True, help="the build key, from find")
     record.add_argument("--image", required=True, help="what was pushed, as registry/name@sha256:...")
-    record.add_argument("--trained", choices=TRAINED, default="main", help="where the model came from")
+    record.add_argument("--trained", choices=tuple(ORIGINS), default="main", help="where the model came from")
 
 
 def run(options: argparse.Namespace, runner: Runner) -> int:
     tasks: dict[str, Callable[[argparse.Namespace, Runner], int]] = {
         "find": run_find,
         "adopt": run_adopt,
+        "record": run_record,
     }
     return tasks[options.task](options, runner)
 
@@ -119,6 +126,56 @@ def adopt(options: argparse.Namespace, runner: Runner) -> TakeOver:
     found = where.look(commit, options.build_key, int(options.run))
     take_over(where, found, options.project)
     return found
+
+
+def run_record(options: argparse.Namespace, runner: Runner) -> int:
+    """Append the release; of two builds of the same files the first to arrive counts, for both jobs."""
+    git = open_repository(options.project, runner.environ)
+    main = main_of(git, options.remote)
+    pipeline, _ = read_policy(read_files(git, main))
+    check_image(options.image, pipeline)
+    made_from = provenance.of(options.project, runner.environ)
+    commit = check_place(git, main, made_from)
+    build = Build(
+        commit=commit,
+        build_key=build_key(git.entries(commit)),
+        image=options.image,
+        trained=ORIGINS[options.trained],
+        pull_request=merged_as(options, runner, git, commit),
+        run=this_run(runner.environ),
+    )
+    made = manifest(git, options.project, made_from, build, dt.datetime.now(dt.UTC))
+    used = [made]
+
+    def make(facts: Facts) -> dict[str, bytes]:
+        used[0] = release_to_use(facts, made)
+        return (
+            to_files(made) if used[0].release == made.release and made.release not in facts.releases else {}
+        )
+
+    StateBranch(git, options.remote).append(make, f"Release {short(made.release)} of {commit[:7]}")
+    runner.output("release", used[0].release)
+    if used[0].release == made.release:
+        source = {"pull request": "taken over from the pull request", "run cache": "from the run cache"}
+        say(
+            runner,
+            f"{short(made.release)} is recorded; its model was {source.get(made.trained, 'trained on main')}.",
+        )
+    else:
+        say(runner, f"{short(used[0].release)} counts: it was built from the same files and recorded first.")
+    return 0
+
+
+def merged_as(options: argparse.Namespace, runner: Runner, git: Git, commit: str) -> int | None:
+    """The number of the pull request that was merged as `commit`; None when it is not known."""
+    try:
+        pull = search(options, runner, git).merged(commit)
+    except UserError as error:
+        runner.annotate(
+            "warning", f"Which pull request was merged as {commit[:7]} is not known. {error.message}"
+        )
+        return None
+    return None if pull is None else pull.number
 
 
 def main_of(git: Git, remote: str) -> str:
