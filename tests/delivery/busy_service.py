@@ -13,10 +13,11 @@ import sys
 import threading
 import time
 from http.server import ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import tiny_service  # noqa: E402
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import tiny_service
 
 # A release is proven with a few predictions; what goes wrong later is what traffic alone can show.
 PROVEN = 10
@@ -54,7 +55,7 @@ def serve(host: str, port: int) -> ThreadingHTTPServer:
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
-        def do_GET(self) -> None:
+        def do_GET(self) -> None:  # noqa: N802 -- named by http.server
             if self.path != "/metrics":
                 super().do_GET()
                 return
@@ -64,7 +65,7 @@ def serve(host: str, port: int) -> ThreadingHTTPServer:
             self.end_headers()
             self.wfile.write(content)
 
-        def do_POST(self) -> None:
+        def do_POST(self) -> None:  # noqa: N802 -- named by http.server
             began, late = time.monotonic(), next(number) > PROVEN
             if late and trouble == "crashes":
                 print("cannot allocate memory", file=sys.stderr, flush=True)

@@ -22,7 +22,7 @@ from gitops_ml.delivery.targets.compose import Compose
 from gitops_ml.delivery.targets.settings import ComposeTarget
 from gitops_ml.delivery.typed import Run
 from gitops_ml.engine import Build, Docker
-from gitops_ml.smoke import free_port
+from gitops_ml.trial import free_port
 
 from tests.delivery.truth import START
 
@@ -58,6 +58,15 @@ class Shelf:
         if key not in self.made:
             self.made[key] = self._make(*key)
         return self.made[key]
+
+    def clear(self) -> None:
+        """Take the images off the engine again."""
+        names = {name for number in range(len(self.made)) for name in (f"{self.repository}:{number}",)}
+        names |= {manifest.artifacts.image for manifest in self.made.values()}
+        environ = {**self.engine.environ}
+        subprocess.run(
+            [self.engine.command, "image", "rm", "--force", *sorted(names)], env=environ, capture_output=True
+        )
 
     def _make(self, fault: str, trouble: str, number: int) -> Manifest:
         context = self.folder / "context"

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import http.client
+import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from gitops_ml.delivery.release import Manifest
+from gitops_ml.delivery.targets import compose
 from gitops_ml.delivery.targets.base import FencedError
 from gitops_ml.delivery.targets.docker_host import find_docker
+from gitops_ml.delivery.targets.settings import Canary
 from gitops_ml.engine import Docker
 from gitops_ml.errors import UserError
 
 from tests.delivery import docker_machine
-from tests.delivery.docker_machine import Machine, Shelf, clients, order
+from tests.delivery.docker_machine import BODY, Clients, Machine, Shelf, clients, order
 from tests.image.conftest import base, engine, registry, surroundings
 from tests.template.conftest import environ, template
 from tests.tools.required import ROOT, need
@@ -59,9 +68,11 @@ def proxy_image(engine: Docker, docker_environ: dict[str, str]) -> None:
 @pytest.fixture(scope="session")
 def shelf(
     engine: Docker, base: str, registry: str, project: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Shelf:
+) -> Iterator[Shelf]:
     folder = tmp_path_factory.mktemp("shelf")
-    return Shelf(engine, base, f"{registry}/part-c/tiny", folder, project / "deploy" / "ask.py")
+    found = Shelf(engine, base, f"{registry}/tests/tiny", folder, project / "deploy" / "ask.py")
+    yield found
+    found.clear()
 
 
 @pytest.fixture
@@ -77,19 +88,201 @@ def machine(
     found.clean()
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Less time in which both colours answer, where a test is about something else."""
+    monkeypatch.setattr(compose, "SETTLE_S", 0.3)
+
+
+def served(asked: Clients) -> int:
+    """Wait for so many more answers that each client has had some; returns how many there were before."""
+    before = asked.total
+    while asked.total < before + 40 and not asked.failed:
+        time.sleep(0.01)
+    return before
+
+
 def test_switching_back_and_forth_under_load_loses_no_request(machine: Machine, shelf: Shelf) -> None:
     first, second = shelf.release(1), shelf.release(2)
     target = machine.target()
     assert target.live().release is None
     assert target.apply(order(first, 1)) == ""
+    url = f"http://127.0.0.1:{machine.port}/version"
+    wrk = subprocess.Popen(
+        [need("wrk"), "--threads", "1", "--connections", "4", "--duration", "15s", url],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     with clients(machine) as asked:
-        for fence, release in enumerate((second, first, second), start=2):
+        for fence, release in enumerate((second, first), start=2):
+            served(asked)
             assert target.apply(order(release, fence)) == ""
             live = target.live()
             assert (live.release, live.digest) == (release.release, release.artifacts.digest)
             assert (live.healthy, live.fence) == (True, fence)
             assert machine.answer()["image_digest"] == release.artifacts.digest
+        moved = machine.containers()
+        assert target.apply(order(first, 9)) == "", "it serves already"
+        assert machine.containers() == moved
+        assert target.live().fence == 9, "which is remembered although no container is new"
+        served(asked)
+        said, _ = wrk.communicate(timeout=60)
     assert asked.failed == []
     assert set(asked.answered) == {first.release, second.release}
-    assert dict(target.prove(order(second, 9))) == {"version": True, "smoke": True}
+    assert "requests in" in said
+    assert "Non-2xx" not in said, said
+    assert "Socket errors" not in said, said
+    assert dict(target.prove(order(first, 9))) == {"version": True, "smoke": True}
+    assert dict(target.prove(order(second, 9)))["version"] is False
     assert sorted(machine.containers().values()) == ["running", "running"], "one colour and the proxy"
+
+
+def test_requests_under_way_are_answered_by_the_release_that_leaves(
+    machine: Machine, shelf: Shelf, impatient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = shelf.release(1, trouble="lasting")
+    target = machine.target()
+    assert target.apply(order(first, 1)) == ""
+    drain = compose.Proxy.drain
+    long = [http.client.HTTPConnection("127.0.0.1", machine.port, timeout=60) for _ in range(4)]
+
+    def begin(proxy: compose.Proxy, name: str) -> None:
+        """Long requests begin right before their colour gets no more."""
+        if name == "blue":
+            for connection in long:
+                connection.request("POST", "/predict?lasting", BODY, {"content-type": "application/json"})
+            while proxy.servers()["blue"].sessions == 0:
+                time.sleep(0.01)
+        drain(proxy, name)
+
+    monkeypatch.setattr(compose.Proxy, "drain", begin)
+    assert target.apply(order(shelf.release(2), 2)) == ""
+    assert machine.containers() == {"proxy": "running", "green": "running"}
+    answers = [connection.getresponse() for connection in long]
+    assert [answer.status for answer in answers] == [200] * len(long)
+    assert first.release in {answer.headers["x-release"] for answer in answers}
+
+
+def test_a_bad_release_costs_no_request_and_the_old_one_serves_on(machine: Machine, shelf: Shelf) -> None:
+    good = shelf.release(1)
+    target = machine.target(timeout=dt.timedelta(seconds=3))
+    assert target.apply(order(good, 1)) == ""
+    bad = [
+        (shelf.release(fault="never ready"), "was not ready after 3 s: GET /v2/health/ready answers 503"),
+        (shelf.release(fault="other commit"), "version: commit is 'something-else'"),
+        (shelf.release(fault="dies"), "the model file does not fit its hash"),
+        (shelf.release(trouble="crashes"), "cannot allocate memory"),
+    ]
+    with clients(machine) as asked:
+        for fence, (release, reason) in enumerate(bad, start=2):
+            served(asked)
+            said = target.apply(order(release, fence))
+            assert reason in said
+            assert "blue serves on" in said
+            live = target.live()
+            assert (live.release, live.healthy, live.fence) == (good.release, True, fence)
+            assert machine.containers() == {"proxy": "running", "blue": "running", "green": "exited"}
+        served(asked)
+    assert asked.failed == []
+    with pytest.raises(
+        FencedError, match="asked for something newer already: 5 commits of main, and this run knows 4"
+    ):
+        target.apply(order(shelf.release(2), 4))
+    assert target.live().release == good.release
+    assert target.apply(order(shelf.release(2), 5)) == "", "the way out of it"
+
+
+def test_the_first_deployment_can_fail_and_be_tried_again(machine: Machine, shelf: Shelf) -> None:
+    target = machine.target(timeout=dt.timedelta(seconds=20))
+    assert "does not fit its hash" in target.apply(order(shelf.release(fault="dies"), 3))
+    live = target.live()
+    assert (live.release, live.healthy, live.fence) == (None, False, 3)
+    with pytest.raises(FencedError):
+        target.apply(order(shelf.release(1), 2))
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_deployment_killed_between_two_steps_is_healed_by_the_next(machine: Machine, shelf: Shelf) -> None:
+    releases = [shelf.release(1), shelf.release(2)]
+    target = machine.target()
+    assert target.apply(order(releases[0], 1)) == ""
+    # The new one runs unproven; both get traffic. tests/delivery/test_colours.py has all the others.
+    points = ("up --detach --no-deps --pull never {new}", "model/{new} state ready")
+    colours = ["blue", "green"]
+    with clients(machine) as asked:
+        for fence, point in enumerate(points, start=2):
+            old, new = colours
+            releases.reverse()
+            die(machine, releases[0], fence, point.format(old=old, new=new))
+            assert machine.containers() == {"proxy": "running", "blue": "running", "green": "running"}
+            served(asked)
+            assert target.live().fence == fence
+            assert target.apply(order(releases[0], fence)) == ""
+            live = target.live()
+            assert (live.release, live.healthy) == (releases[0].release, True)
+            assert machine.containers() == {"proxy": "running", new: "running"}
+            colours.reverse()
+    assert asked.failed == []
+
+
+def die(machine: Machine, release: Manifest, fence: int, after: str) -> None:
+    """Deploy `release` in a process that is killed after a command that ends like `after`."""
+    told = {
+        "repository": str(machine.repository),
+        "project": machine.project,
+        "environ": machine.environ,
+        "docker": machine.docker,
+        "manifest": release.model_dump_json(by_alias=True),
+        "fence": fence,
+        "after": after,
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.delivery.apply_and_die"],
+        input=json.dumps(told),
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        timeout=120,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_canary_is_abandoned_by_errors_and_by_latency_and_accepted_when_good(
+    machine: Machine, shelf: Shelf
+) -> None:
+    good, better = shelf.release(1), shelf.release(2)
+    assert machine.target().apply(order(good, 1)) == ""
+    target = machine.target(canary=Canary(weight=30, duration=dt.timedelta(seconds=3), min_requests=20))
+    with clients(machine) as asked:
+        assert "were server errors" in target.apply(order(shelf.release(trouble="fails"), 2))
+        errors = [failure for failure in asked.failed if "the service failed" in failure]
+        assert asked.failed == errors, "what the canary itself answered, and nothing else"
+        assert errors
+        asked.failed.clear()
+        assert "more than 2 times" in target.apply(order(shelf.release(trouble="slow"), 3))
+        assert target.live().release == good.release
+        before = asked.answered[better.release]
+        assert target.apply(order(better, 4)) == ""
+        assert target.live().release == better.release
+        assert before == 0
+        assert asked.answered[better.release] > 0
+    assert asked.failed == []
+
+
+@pytest.mark.usefixtures("impatient")
+def test_what_people_do_by_hand_shows(machine: Machine, shelf: Shelf) -> None:
+    target, first, second = machine.target(), shelf.release(1), shelf.release(2)
+    assert target.apply(order(first, 1)) == ""
+    machine.run("restart", machine.name("proxy"))
+    live = target.live()
+    assert (live.release, live.fence) == (first.release, 1), "its memory is lost, the containers' is not"
+    machine.run("stop", "--time", "1", machine.name("blue"))
+    assert target.live().healthy is False
+    assert target.apply(order(first, 1)) == ""
+    assert target.live().healthy
+    machine.run("stop", "--time", "1", machine.name("proxy"))
+    assert target.live().healthy is False
+    assert target.apply(order(second, 2)) == ""
+    assert target.live().release == second.release
