@@ -18,7 +18,7 @@ TENTHS = tuple(round(step / 10, 1) for step in range(1, 11))
 MOST_NOTES = 20
 # What predicts, how it may end, and why not; the dashboard and the alerts ask for these.
 ROUTES = ("/predict", "/v2/models/{name}/infer")
-STATUSES = ("200", "422", "500", "503")
+STATUSES = ("200", "400", "422", "500", "503")
 REASONS = ("fault", "invalid", "not_json", "overload")
 
 
