@@ -88,6 +88,7 @@ def commands(root: Path) -> list[tuple[str, list[str | Path]]]:
         ("zizmor, pedantic", [*zizmor, *yaml_files]),
         ("schema of workflows", [*schema, "vendor.github-workflows", *workflows(root)]),
         ("schema of actions", [*schema, "vendor.github-actions", *action_files(root)]),
+        ("schema of dependabot.yml", [*schema, "vendor.dependabot", *tracked(root, "*dependabot.yml")]),
         ("shellcheck", ["shellcheck", *shell_scripts(root)]),
         ("own rules for workflows and actions", [sys.executable, "-m", "tools.lint_workflows"]),
     ]
