@@ -37,11 +37,18 @@ def build(params: Params, contract: Contract, predictions: pd.DataFrame, source:
 
 def commit() -> str | None:
     """The checked-out commit; with `-dirty` when files differ from it, None outside git."""
+    found = _git("rev-parse", "--verify", "HEAD")
+    # DVC writes dvc.lock while it trains; that is a result, not a change of what was checked out.
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ":(top)", ":(exclude)dvc.lock")
+    return f"{found}-dirty" if found and changed else found
+
+
+def _git(*words: str) -> str | None:
+    """What git prints; None when it prints nothing, or fails."""
     # A git hook's variables would point at another repository.
     environ = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    command = ["git", "describe", "--always", "--abbrev=40", "--match=", "--dirty"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, env=environ, check=False)
+        done = subprocess.run(["git", *words], capture_output=True, text=True, env=environ, check=False)
     except OSError:
         return None
-    return done.stdout.strip() or None
+    return done.stdout.strip() or None if done.returncode == 0 else None

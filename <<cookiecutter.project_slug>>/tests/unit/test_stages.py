@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 import examples
-from << cookiecutter.package_name >> import files, hashes, tracking
+from << cookiecutter.package_name >> import files, hashes, run_record, tracking
 from << cookiecutter.package_name >>.errors import UserError
 from << cookiecutter.package_name >>.stages import evaluate, ingest, prepare, rescore, train
 
@@ -86,6 +86,18 @@ def test_evaluate_writes_the_reports_and_logs_the_run(project: Path, capfd: pyte
     assert record["mlflow_run_id"] in about
     assert "signature" in about
     assert "input_example" in about
+
+
+def test_the_record_names_the_commit_and_says_when_files_differ(project: Path) -> None:
+    (project / "dvc.lock").write_text("", encoding="utf-8")
+    identity = ("-c", "user.name=Ann", "-c", "user.email=ann@example.org")
+    for words in (["init", "-q"], ["add", "params.yaml", "dvc.lock"], [*identity, "commit", "-qm", "Begin"]):
+        subprocess.run(["git", *words], check=True)
+    head = subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    (project / "dvc.lock").write_text("schema: '2.0'", encoding="utf-8")  # as DVC does while it trains
+    assert run_record.commit() == head
+    (project / "params.yaml").write_text("", encoding="utf-8")
+    assert run_record.commit() == f"{head}-dirty"
 
 
 def test_broken_data_is_one_line_and_leaves_earlier_results(project: Path) -> None:
