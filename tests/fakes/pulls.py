@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.fakes.request import BOT, Request, Route
-from tests.fakes.state import Pull, Review, State
+from tests.fakes.state import SHA, Pull, Review, State
 from tests.fakes.troubles import NO_PULLS_BY_ACTIONS, NOT_FOUND, Answer, invalid, said, too_long
 
 LONGEST_BODY, LONGEST_TITLE = 65_536, 256
@@ -61,8 +61,9 @@ def whole(state: State, number: int, status: int = 200) -> Answer:
     return Answer(status, {**pull.shown_whole(mergeable), **_address(state, pull)})
 
 
-def _address(state: State, pull: Pull) -> dict[str, str]:
-    return {"html_url": f"https://github.com/{state.repository}/pull/{pull.number}"}
+def _address(state: State, pull: Pull) -> dict[str, Any]:
+    base = {"ref": pull.base, "sha": SHA if state.git is None else state.git.heads()[pull.base]}
+    return {"html_url": f"https://github.com/{state.repository}/pull/{pull.number}", "base": base}
 
 
 def listed(state: State, request: Request) -> Answer:

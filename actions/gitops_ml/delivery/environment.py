@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from pydantic import Field
@@ -82,3 +83,9 @@ def _check_hash(found: Promoted, document: Document) -> None:
 def is_canonical(content: bytes, found: Promoted) -> bool:
     """Whether `content` is what `render` writes; any other spelling would make reverts and conflicts inexact."""
     return content == render(found.environment, found.artifacts)
+
+
+def pinned(content: bytes, release: str) -> bytes:
+    """The file `content` of an environment that follows main, held at `release`; comments and spelling stay."""
+    line = re.compile(rb"^(?:follow|pin):[^\n#]*?(?=[ \t]*(?:#|\r?\n|\Z))", re.MULTILINE)
+    return line.sub(b"pin: " + release.encode("ascii"), content)
