@@ -79,6 +79,10 @@ class Engine(Protocol):
         """Give `image` the name `target` and send it to that registry."""
         ...
 
+    def pull(self, image: str) -> None:
+        """Have `image`, named by its digest, at hand."""
+        ...
+
 
 @dataclass(frozen=True)
 class Docker:
@@ -142,6 +146,10 @@ class Docker:
         self._run("tag", image, target)
         self._run("push", target)
 
+    def pull(self, image: str) -> None:
+        # Its first line is a warning where the platform is another one; the last says what went wrong.
+        self._run("pull", "--quiet", image)
+
     def _inspect(self, kind: str, name: str) -> dict[str, Any]:
         done = self._call(kind, "inspect", name)
         if done.returncode != 0:
@@ -176,8 +184,8 @@ class Docker:
         return {**self.environ, "DOCKER_BUILDKIT": "1"}
 
 
-def find(environ: Mapping[str, str]) -> Docker:
-    """The command in the variable DOCKER, else the first `docker` on PATH whose builds use BuildKit.
+def find(environ: Mapping[str, str], builds: bool = True) -> Docker:
+    """The command in the variable DOCKER, else the first `docker` on PATH; when it `builds`, one that has BuildKit.
 
     Raises `UserError` when there is none, or when its engine does not answer.
     """
@@ -185,12 +193,12 @@ def find(environ: Mapping[str, str]) -> Docker:
     for command in candidates(environ):
         docker = Docker(command, environ)
         try:
-            helped = docker._call("build", "--help")
+            helped = docker._call(*(["build", "--help"] if builds else ["--help"]))
         except OSError as error:
             tried.append(f"{command}: {error.strerror}")
             continue
         # A client that has lost its buildx prints an error instead of its options.
-        if "--secret" not in helped.stdout:
+        if builds and "--secret" not in helped.stdout:
             tried.append(f"{command}: {last_line(helped.stderr or helped.stdout, first=True)}")
             continue
         answered = docker._call("version", "--format", "{{.Server.Version}}")
@@ -202,7 +210,7 @@ def find(environ: Mapping[str, str]) -> Docker:
         return docker
     found = f" ({'; '.join(tried)})" if tried else ""
     raise UserError(
-        f"No docker command that builds with BuildKit was found{found}.",
+        f"No docker command{' that builds with BuildKit' if builds else ''} was found{found}.",
         "Install Docker with its buildx component, or name a command in the variable DOCKER.",
     )
 

@@ -5,29 +5,17 @@ from __future__ import annotations
 import http.client
 import json
 import secrets
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from gitops_ml.checks import Check
-from gitops_ml.engine import Engine, Image, State, last_line
-from gitops_ml.errors import UserError
+from gitops_ml.engine import Engine, Image, last_line
 from gitops_ml.golden import GoldenSet, differ
 from gitops_ml.inputs import shown
+from gitops_ml.trial import HARDENED, Trial, ended, tried
 
-# What `deploy/compose.yaml` says, as options of `run`; a test holds the two together.
-HARDENED = (
-    "--read-only",
-    "--tmpfs=/tmp:rw,noexec,nosuid,nodev,size=64m",
-    "--cap-drop=ALL",
-    "--security-opt=no-new-privileges:true",
-    "--cpus=1",
-    "--memory=1g",
-    "--pids-limit=128",
-)
-PORT = 8000
 ANSWER_LIMIT_BYTES = 16 * 1024 * 1024
 READY = "/v2/health/ready"
 # Some rows one by one, as most clients send them; the others together, as the service may treat them differently.
@@ -138,12 +126,9 @@ def smoke(engine: Engine, plan: Plan, say: Callable[[str], None] = print) -> Sum
     """Run every check; a line for each goes to `say` when it is known. The container is removed in any case."""
     run = _Run(engine, plan, engine.image(plan.image), say)
     run.note("image", *_labelled(run.image, plan.expected))
-    name = f"gitops-ml-smoke-{secrets.token_hex(4)}"
-    # The name is known before the engine answers, so that nothing stays behind when this process is ended there.
-    try:
-        _probe(run, name)
-    finally:
-        engine.remove(name)
+    started = time.monotonic()
+    with tried(engine, plan.image, _environment(run), plan.network, plan.options) as trial:
+        _probe(run, trial, started)
     return Summary(
         image=plan.image,
         image_id=run.image.id,
@@ -157,18 +142,9 @@ def smoke(engine: Engine, plan: Plan, say: Callable[[str], None] = print) -> Sum
     )
 
 
-def _probe(run: _Run, name: str) -> None:
-    engine, plan = run.engine, run.plan
-    options = [f"--name={name}", *plan.options, *_environment(run)]
-    started = time.monotonic()
-    if plan.network == "host":
-        port = free_port()
-        container = engine.start([*options, "--network=host", f"--env=SERVING_PORT={port}"], plan.image)
-    else:
-        network = [f"--network={plan.network}"] if plan.network else []
-        container = engine.start([*options, *network, f"--publish=127.0.0.1::{PORT}"], plan.image)
-        port = _published(engine, container)
-    client = Client(port)
+def _probe(run: _Run, trial: Trial, started: float) -> None:
+    engine, plan, container = run.engine, run.plan, trial.container
+    client = Client(trial.port)
     problem = _await_ready(engine, container, client, started + plan.ready_s)
     seconds = time.monotonic() - started
     if not run.note("ready", problem, f"after {seconds:.1f} s"):
@@ -183,26 +159,9 @@ def _probe(run: _Run, name: str) -> None:
     run.note("stop", *_stop(run, container))
 
 
-def _published(engine: Engine, container: str) -> int:
-    """The port of the loopback; 0 for a container that ended too early to have one, which `ready` then reports."""
-    try:
-        return engine.port(container, PORT)
-    except UserError:
-        if engine.state(container).running:
-            raise
-        return 0
-
-
-def _environment(run: _Run) -> list[str]:
+def _environment(run: _Run) -> dict[str, str]:
     # A deployment names release and digest like this; a service that ignores it could not say what it is.
-    return [f"--env=RELEASE_ID={run.release}", f"--env=IMAGE_DIGEST={run.image.id}"]
-
-
-def free_port() -> int:
-    """A port of the loopback that the kernel says is free."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return {"RELEASE_ID": run.release, "IMAGE_DIGEST": run.image.id}
 
 
 def _labelled(image: Image, expected: Expected) -> tuple[str, str]:
@@ -227,7 +186,7 @@ def _await_ready(engine: Engine, container: str, client: Client, deadline: float
     while time.monotonic() < deadline:
         state = engine.state(container)
         if not state.running:
-            return _ended(state, engine.logs(container))
+            return ended(state, engine.logs(container))
         try:
             answer = client.ask("GET", READY)
         except NoAnswerError as error:
@@ -238,11 +197,6 @@ def _await_ready(engine: Engine, container: str, client: Client, deadline: float
             last = f"GET {READY} answers {answer.status}"
         time.sleep(0.1)
     return f"not ready in time: {last}; the container's last line: {last_line(engine.logs(container))}"
-
-
-def _ended(state: State, logs: str) -> str:
-    why = "out of memory" if state.out_of_memory else f"exit code {state.exit_code}"
-    return f"the container ended with {why}: {last_line(logs)}"
 
 
 def _version(run: _Run, client: Client) -> tuple[str, str]:
@@ -303,7 +257,7 @@ def _said(answer: Answer) -> str:
 def _stop(run: _Run, container: str) -> tuple[str, str]:
     state = run.engine.state(container)
     if not state.running:
-        return _ended(state, run.engine.logs(container)), ""
+        return ended(state, run.engine.logs(container)), ""
     started = time.monotonic()
     run.engine.stop(container, run.plan.grace_s)
     run.stop_s = round(time.monotonic() - started, 3)

@@ -16,7 +16,8 @@ import pytest
 import yaml
 from gitops_ml.errors import UserError
 from gitops_ml.golden import Golden, GoldenSet, differ
-from gitops_ml.smoke import HARDENED, Expected, Plan, Summary, smoke
+from gitops_ml.smoke import Expected, Plan, Summary, smoke
+from gitops_ml.trial import HARDENED
 
 from tests.fakes.engine import IDENTITY, Behaviour, FakeEngine, environment
 from tools.template_files import PROJECT_FOLDER, ROOT

@@ -81,6 +81,9 @@ class FakeEngine:
     def push(self, image: str, target: str) -> None:
         raise UserError("this engine knows no registry")
 
+    def pull(self, image: str) -> None:
+        raise UserError("this engine knows no registry")
+
 
 def environment(options: Sequence[str]) -> dict[str, str]:
     given = (option.removeprefix("--env=") for option in options if option.startswith("--env="))

@@ -18,7 +18,8 @@ import pytest
 import yaml
 from gitops_ml.engine import Docker
 from gitops_ml.golden import read_contract, read_golden
-from gitops_ml.smoke import HARDENED, Expected, Plan, Summary, free_port, smoke
+from gitops_ml.smoke import Expected, Plan, Summary, smoke
+from gitops_ml.trial import HARDENED, free_port
 
 from tests.template.workbench import PATIENCE_S, Workbench, set_up
 
