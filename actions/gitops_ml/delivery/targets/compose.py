@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import time
 from collections.abc import Mapping
@@ -140,8 +141,12 @@ class Compose:
 
     def _says(self, container: Container, release: str | None, digest: str | None) -> bool:
         reply = self._through(container).ask(Request("/version"))
-        named = f'"{release}"'.encode(), f'"{digest}"'.encode()
-        return reply.status == 200 and all(name in reply.body for name in named)
+        try:
+            said = json.loads(reply.body)
+        except ValueError:
+            return False
+        found = (said.get("release"), said.get("image_digest")) if isinstance(said, dict) else None
+        return reply.status == 200 and None not in (release, digest) and found == (release, digest)
 
     # The fence
 
@@ -190,10 +195,10 @@ class Compose:
         return not version_problem(self._service(name), order)
 
     def _tidy(self, proxy: Proxy, name: str) -> None:
-        """What serves gets everything; what a run that died had not yet taken away goes. A failed colour stays."""
+        """`name` gets everything, and the other colour goes; one that was given up stays, with its log."""
         proxy.weigh(name, FULL_WEIGHT)
         left = self._host.containers().get(other(name))
-        if left is not None and left.running:
+        if left is not None and (left.running or proxy.servers()[other(name)].open):
             self._retire(proxy, other(name))
 
     def _start(self, proxy: Proxy, name: str, order: Order) -> None:
@@ -246,8 +251,6 @@ class Compose:
         proxy.weigh(move.new, FULL_WEIGHT)
         proxy.open(move.new)
         self._settle(proxy, move.new)
-        if move.old is not None:
-            self._retire(proxy, move.old)
         self._tidy(proxy, move.new)
 
     def _settle(self, proxy: Proxy, name: str) -> None:
