@@ -25,6 +25,7 @@ from gitops_ml.errors import UserError
 
 from tests.delivery import docker_machine
 from tests.delivery.docker_machine import BODY, Clients, Machine, Shelf, clients, order
+from tests.delivery.name_server import name_server
 from tests.image.conftest import base, engine, registry, surroundings
 from tests.template.conftest import environ, template
 from tests.tools.required import ROOT, need
@@ -89,6 +90,17 @@ def machine(
 
 
 @pytest.fixture
+def names(machine: Machine) -> Iterator[None]:
+    """The proxy finds the colours by name, as it does on a network of Docker's."""
+    ports = {colour: int(machine.environ[f"{colour.upper()}_PORT"]) for colour in ("blue", "green")}
+    machine.environ.update(
+        {f"{colour.upper()}_ADDRESS": f"{colour}:{port}" for colour, port in ports.items()}
+    )
+    with name_server(int(machine.environ["DNS_ADDRESS"].rpartition(":")[2]), ports):
+        yield
+
+
+@pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Less time in which both colours answer, where a test is about something else."""
     monkeypatch.setattr(compose, "SETTLE_S", 0.3)
@@ -102,6 +114,7 @@ def served(asked: Clients) -> int:
     return before
 
 
+@pytest.mark.usefixtures("names")
 def test_switching_back_and_forth_under_load_loses_no_request(machine: Machine, shelf: Shelf) -> None:
     first, second = shelf.release(1), shelf.release(2)
     target = machine.target()
