@@ -12,7 +12,9 @@ from gitops_ml.delivery.targets.settings import Canary
 # The histogram of the service, in seconds, and the routes of it that say nothing about predictions.
 METRIC = "serving_request_seconds"
 OWN_ROUTES = re.compile(r"/(v2/health/.*|metrics|version|docs|openapi\.json)?")
-_LINE = re.compile(rf"{METRIC}_bucket\{{(?P<labels>[^}}]*)\}}\s+(?P<count>\S+).*")
+# Of one line in Prometheus' text format; a value may hold braces, as routes do.
+LABELS = r'\{(?P<labels>(?:[^"}]|"(?:[^"\\]|\\.)*")*)\}'
+_LINE = re.compile(rf"{METRIC}_bucket{LABELS}\s+(?P<count>\S+).*")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 # Two-sided 95 %: an early end needs more than bad luck among the first few answers.
 _Z = 1.96

@@ -22,11 +22,18 @@ _SERVING = re.compile(r"Starting to serve on 127\.0\.0\.1:(\d+)")
 
 @dataclass(frozen=True)
 class Said:
-    """What a command said; `problem` is its last line of errors."""
+    """What a command said."""
 
     code: int
     output: str
-    problem: str
+    errors: str
+
+    @property
+    def problem(self) -> str:
+        """The line that says what is wrong: what comes before it are warnings, what comes after is advice."""
+        lines = [line.strip() for line in self.errors.splitlines() if line.strip()]
+        found = [line for line in lines if not line.startswith("Warning:")] or [f"exit code {self.code}"]
+        return found[0].removeprefix("error: ")[:500]
 
 
 @dataclass(frozen=True)
@@ -51,10 +58,7 @@ class Kubectl:
             )
         except subprocess.TimeoutExpired:
             raise UserError(f"kubectl {words[0]} did not end within {timeout:.0f} s.") from None
-        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        # Warnings of the API server come before what ended the command.
-        problem = (lines[-1] if lines else f"exit code {done.returncode}").removeprefix("error: ")
-        return Said(done.returncode, done.stdout, problem[:500])
+        return Said(done.returncode, done.stdout, done.stderr)
 
     def run(self, *words: str, stdin: str | None = None) -> str:
         """Run a command that has to succeed; raises `UserError` with what kubectl said."""
@@ -66,9 +70,9 @@ class Kubectl:
     def refused(self, verb: str, said: Said) -> UserError:
         where = f"context {self.context}" if self.context else "the current context"
         fix = f"Look at it with the same access: kubectl --namespace {self.namespace} get deployments ({where})."
-        if re.search(r"namespaces \S+ not found", said.problem):
+        if re.search(r"namespaces \S+ not found", said.errors):
             fix = f"Create it once: kubectl create namespace {self.namespace}"
-        elif "forbidden" in said.problem.lower():
+        elif "forbidden" in said.errors.lower():
             fix = "docs/delivery.md lists the rights that a deployment needs."
         return UserError(f"kubectl {verb} failed: {said.problem}", fix)
 

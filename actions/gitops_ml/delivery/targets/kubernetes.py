@@ -77,10 +77,13 @@ class Kubernetes:
     def apply(self, order: Order) -> str:
         manifests = name_release(self._manifests(), order)
         kubectl = self._kubectl(manifests)
-        before = self._rollout(kubectl, manifests)
-        _refuse_late(before.fence, order)
         trial = Trial(kubectl, manifests, order, self.settings, self.pause)
-        trial.sweep()
+        there = {
+            one["metadata"]["name"]: one for one in kubectl.get("deployments", manifests.name, trial.name)
+        }
+        before = rollout_of(there.get(manifests.name))
+        _refuse_late(before.fence, order)
+        trial.sweep(there.get(trial.name))
         if (
             self.settings.canary is not None
             and before.complete
@@ -134,7 +137,7 @@ class Kubernetes:
             said = kubectl.try_(*words, f"--patch={json.dumps({'metadata': meta})}")
             if said.code == 0:
                 return
-            if not _CONFLICT.search(said.problem):
+            if not _CONFLICT.search(said.errors):
                 raise kubectl.refused("patch", said)
             self._wait(attempt)
             before = self._rollout(kubectl, manifests)
@@ -156,7 +159,7 @@ class Kubernetes:
             said = kubectl.try_(*words, stdin=as_list(marked))
             if said.code == 0:
                 return
-            if not _CONFLICT.search(said.problem):
+            if not _CONFLICT.search(said.errors):
                 raise kubectl.refused("apply", said)
             self._wait(attempt)
         raise UserError(

@@ -36,12 +36,11 @@ class Trial:
     def name(self) -> str:
         return canary_name(self.manifests.name)
 
-    def sweep(self) -> None:
-        """Remove a canary that a run which died has left; that of a newer run raises `FencedError`."""
-        found = self.kubectl.get("deployments", self.name)
-        if not found:
+    def sweep(self, found: Object | None) -> None:
+        """Remove the canary `found`, such as one that a dead run left; that of a newer run raises `FencedError`."""
+        if found is None:
             return
-        if fence_of(found[0]) > self.order.fence:
+        if fence_of(found) > self.order.fence:
             raise FencedError(f"{self.order.environment} has a canary of a newer run.")
         # Its pods too: while they end, they would answer as a release that nobody decided on.
         self.kubectl.run("delete", "deployment", self.name, "--ignore-not-found", "--cascade=foreground")
@@ -55,16 +54,18 @@ class Trial:
             put(self.kubectl, canary_of(self.manifests, share(policy.weight, replicas)), self.order)
             problem = self._ready() or self._watch(policy)
         finally:
-            self.sweep()
+            self.sweep(self._deployment())
         name = short(self.order.release.release)
         return f"{name} was abandoned as a canary: {problem}" if problem else ""
+
+    def _deployment(self) -> Object | None:
+        return next(iter(self.kubectl.get("deployments", self.name)), None)
 
     def _ready(self) -> str:
         seconds = self.settings.timeout.total_seconds()
         words = ("rollout", "status", f"deployment/{self.name}", f"--timeout={seconds:.0f}s")
         said = self.kubectl.try_(*words, timeout=seconds + 60)
-        found = self.kubectl.get("deployments", self.name)
-        after = rollout_of(found[0] if found else None)
+        after = rollout_of(self._deployment())
         if after.complete and after.release == self.order.release.release:
             return ""
         events = self.kubectl.get("events", "--field-selector=type=Warning")

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from gitops_ml.delivery.targets.canary import OWN_ROUTES, Latency, Sample, read_latency
+from gitops_ml.delivery.targets.canary import LABELS, OWN_ROUTES, Latency, Sample, read_latency
 
-_LINE = re.compile(r"serving_requests_total\{(?P<labels>[^}]*)\}\s+(?P<count>[0-9.e+]+).*")
+_LINE = re.compile(rf"serving_requests_total{LABELS}\s+(?P<count>[0-9.e+]+).*")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
