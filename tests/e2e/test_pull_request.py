@@ -6,6 +6,9 @@ import csv
 import html
 import json
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 from tests.e2e.act import ActRun, jobs_of
@@ -197,9 +200,39 @@ FORGED = """\
 HOSTILE_METRIC = "<img src=x onerror=alert(1)> @octocat |[x](javascript:alert(1))"
 
 
+# What Python would load from a working directory if it were let.
+PLANTED = (
+    "json.py",
+    "argparse.py",
+    "sitecustomize.py",
+    "usercustomize.py",
+    "gitops_ml/__init__.py",
+    "pydantic.py",
+)
+
+
+def plant(loop: Loop) -> Path:
+    """Put files into the checkout that write down which program loaded them; returns where they write."""
+    seen = loop.origin.parent / "loaded.txt"
+    spy = f"import sys\nwith open({str(seen)!r}, 'a') as file:\n    file.write(' '.join(sys.orig_argv) + '\\n')\n"
+    for name in PLANTED:
+        path = loop.checkout / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(spy, encoding="utf-8")
+    # The trap works: a Python that is started without care falls into it.
+    subprocess.run([sys.executable, "-c", "import json"], cwd=loop.checkout, check=True)
+    assert seen.read_text(encoding="utf-8").count("import json") >= 1
+    seen.unlink()
+    return seen
+
+
 def test_fork_with_hostile_names(loop: Loop) -> None:
-    """A stranger's pull request: names are text, it is found by head and not by what it says, and it is answered."""
+    """A stranger's pull request: names are text, it is found by head and not by what it says, and it is answered.
+
+    Files that it plants for our actions to load are not loaded, and no token leaves for anywhere but the API.
+    """
     loop.start(loop.main)
+    loaded = plant(loop)
     makefile = loop.checkout / "Makefile"
     text = makefile.read_text(encoding="utf-8")
     assert text.count("\tdvc repro\n") == 1
@@ -221,6 +254,14 @@ def test_fork_with_hostile_names(loop: Loop) -> None:
     assert "<script" not in text
     assert "@octocat" not in text
     assert "](javascript:" not in text
+    starts = loaded.read_text(encoding="utf-8").splitlines() if loaded.exists() else []
+    by_us = [line for line in starts if ".github/actions" in line]
+    assert by_us == []
+    sent = [f"{each.path} {each.query} {each.body}" for each in loop.forge.seen]
+    assert sent
+    assert not [each for each in sent if "token-of-the-run" in each]
+    kept = [path for path in loop.act.store.rglob("*") if path.is_file()]
+    assert not [path for path in kept if b"token-of-the-run" in path.read_bytes()]
 
 
 def test_only_runs_of_pull_requests_are_answered(loop: Loop) -> None:
