@@ -17,6 +17,7 @@ _PROGRAMS = {"chromium": ("chromium", "chromium-browser", "google-chrome", "chro
 _FILES = {
     "workflow-parser": ROOT / ".tools" / "workflow-parser" / "parse.mjs",
     "openapi": ROOT / ".tools" / "openapi" / "api.github.com.json",
+    "mlflow": ROOT / ".tools" / "mlflow" / "bin" / "mlflow",
     "mermaid": ROOT / ".tools" / "mermaid" / "mermaid.min.js",
     "docker-compose": ROOT / ".tools" / "docker" / "cli-plugins" / "docker-compose",
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from gitops_ml.delivery.git import Git
 from gitops_ml.delivery.pipeline import Pipeline
 from gitops_ml.delivery.release import Artifacts, Manifest, release_id
-from gitops_ml.delivery.typed import Image, Run
+from gitops_ml.delivery.typed import Image, ModelName, Run
 from gitops_ml.errors import UserError
 from gitops_ml.inputs import load_json, read_bytes, shown
 from gitops_ml.provenance import Provenance
@@ -23,7 +22,6 @@ from gitops_ml.strict_yaml import load_yaml
 
 Origin = Literal["pull request", "run cache", "main"]
 CONTRACT_LIMIT_BYTES = 5 * 1024 * 1024
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}")
 _FIX = "Build, push and record in one job, from one checkout."
 
 
@@ -149,4 +147,7 @@ def _primary(gates: Path, reports: Reports) -> str | None:
 
 def _model_name(contract: object) -> str | None:
     name = contract.get("model_name") if isinstance(contract, dict) else None
-    return name if isinstance(name, str) and _NAME.fullmatch(name) else None
+    try:
+        return TypeAdapter(ModelName).validate_python(name)
+    except ValidationError:
+        return None  # a name that no registry takes is as good as none

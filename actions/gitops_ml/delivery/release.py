@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from gitops_ml.delivery.typed import (
     Commit,
     Image,
+    ModelName,
     Moment,
     Number,
     Ordinal,
@@ -59,7 +60,7 @@ class Manifest(Strict):
     """`releases/<id>.json`: a release and what is known of its making. Written once, never changed.
 
     `sequence` is `git rev-list --first-parent --count <commit>`: which of two releases is older is decided by
-    main's history, never by a clock. `trained` says where the model came from.
+    main's history, never by a clock. `trained` says where the model came from, `model_name` how it is called.
     """
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
@@ -69,7 +70,7 @@ class Manifest(Strict):
     eval_hash: Sha256 | None = None
     primary: Annotated[str, Field(max_length=80)] | None = None
     metrics: Annotated[Mapping[str, Number], Field(max_length=200)] = Field(default_factory=dict)
-    model_name: Annotated[str, Field(max_length=100)] | None = None
+    model_name: ModelName | None = None
     trained: Literal["pull request", "run cache", "main"] = "main"
     pull_request: Ordinal | None = None
     run: Run = Run()

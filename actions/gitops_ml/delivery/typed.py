@@ -19,6 +19,8 @@ Image = Annotated[
 ]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 RunId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$")]
+# What MLflow takes as the name of a registered model, and no quotation mark.
+ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}$")]
 Person = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._\[\]@-]{0,99}$")]
 Text = Annotated[str, Field(max_length=500)]
 Count = Annotated[int, Field(ge=0, le=10**9)]

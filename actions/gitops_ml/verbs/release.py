@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gitops_ml import provenance
+from gitops_ml.delivery import model_registry
 from gitops_ml.delivery.build import build_key
 from gitops_ml.delivery.checkout import open_repository, read_files, read_policy
 from gitops_ml.delivery.facts import Facts
@@ -163,6 +164,11 @@ def run_record(options: argparse.Namespace, runner: Runner) -> int:
         )
     else:
         say(runner, f"{short(used[0].release)} counts: it was built from the same files and recorded first.")
+    registered = model_registry.register(runner.environ, used[0])
+    if model_registry.is_trouble(registered):
+        runner.annotate("warning", registered)
+    elif registered:
+        print(registered)
     return 0
 
 
