@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -92,9 +93,7 @@ def commands(root: Path) -> list[tuple[str, list[str | Path]]]:
         ("shellcheck", ["shellcheck", *shell_scripts(root)]),
         ("own rules for workflows and actions", [sys.executable, "-m", "tools.lint_workflows"]),
     ]
-    if shutil.which("actionlint"):
-        found.append(("actionlint", ["actionlint", "-shellcheck", "shellcheck", *workflows(root)]))
-    else:
+    if not shutil.which("actionlint"):
         print("not here: actionlint (tests/tools/install brings it)")
     if (ROOT / PARSER).is_file():
         found.append(("GitHub's own parser of workflows", ["node", ROOT / PARSER, *workflows(root)]))
@@ -103,12 +102,30 @@ def commands(root: Path) -> list[tuple[str, list[str | Path]]]:
     return found
 
 
+def actionlint_is_content(root: Path) -> bool:
+    """Whether actionlint finds nothing, in the template's workflows where they will lie: beside the actions they use."""
+    command = ["actionlint", "-shellcheck", "shellcheck"]
+    with tempfile.TemporaryDirectory() as scratch:
+        project = Path(scratch, "project")
+        shutil.copytree(root / PROJECT_FOLDER / ".github", project / ".github")
+        shutil.copytree(root / "actions", project / ".github" / "actions")
+        # It takes the nearest folder with a repository in it for the root of `uses: ./...`.
+        (project / ".git").mkdir()
+        own = sorted((root / ".github" / "workflows").glob("*.yml"))
+        theirs = sorted((project / ".github" / "workflows").glob("*.yml"))
+        results = [run("actionlint", [*command, *own], root) if own else True]
+        results.append(run("actionlint, in a project", [*command, *theirs], project))
+    return all(results)
+
+
 def dockerfile_is_sound(text: str) -> bool:
     return run("hadolint", ["hadolint", "--no-color", "-"], ROOT, PLACEHOLDER.sub("x", text))
 
 
 def main() -> int:
     results = [run(title, command, ROOT) for title, command in commands(ROOT)]
+    if shutil.which("actionlint"):
+        results.append(actionlint_is_content(ROOT))
     for path in tracked(ROOT, "*Dockerfile"):
         results.append(dockerfile_is_sound(path.read_text(encoding="utf-8")))
     for title, long in (

@@ -16,7 +16,7 @@ from gitops_ml.delivery.train_once import Merged, Trained, merge_of, trained_by
 from gitops_ml.errors import UserError
 
 from tests.delivery.repositories import git, made
-from tests.delivery.site import Site
+from tests.delivery.site import IMAGE, Site
 from tests.fakes import troubles
 from tests.fakes.contract import Contract
 from tests.fakes.forge import Forge
@@ -78,6 +78,7 @@ def test_the_model_of_the_merged_pull_request_is_found(site: Site) -> None:
         "release": "",
         "build-key": key_of(site, commit),
         "commit": commit,
+        "image": IMAGE,
         "adopt-run": str(run.id),
         "reason": f"Pull request {number} trained the model of these files in run {run.id}.",
     }

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,8 +69,9 @@ class Act:
         payload: Mapping[str, Any],
         run_number: int,
         environ: Mapping[str, str] | None = None,
+        kill_when: Callable[[], bool] | None = None,
     ) -> ActRun:
-        """Run `workflow` of `checkout` for one event; the run's id is its number."""
+        """Run `workflow` of `checkout` for one event; the run's id is its number. `kill_when` ends it by force."""
         act = need("act")
         self.folder.mkdir(parents=True, exist_ok=True)
         # A run's answer may be asked for twice.
@@ -86,19 +90,10 @@ class Act:
             "XDG_CONFIG_HOME": str(home / ".config"),
             "GIT_CONFIG_NOSYSTEM": "1",
         }
-        done = subprocess.run(
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=TIMEOUT_S,
-        )
-        results, log = read_log(done.stdout)
+        code, printed = _watched(command, environment, home / "printed.txt", kill_when)
+        results, log = read_log(printed)
         (home / "log.txt").write_text(log, encoding="utf-8")
-        return ActRun(done.returncode, results, log, self.store / "artifacts" / str(run_number))
+        return ActRun(code, results, log, self.store / "artifacts" / str(run_number))
 
     def _command(
         self,
@@ -134,13 +129,43 @@ class Act:
             ),
             *("--env-file", os.devnull, "--secret-file", os.devnull, "--var-file", os.devnull),
         ]
-        for name, folder in stand_ins(checkout).items():
+        for name, folder in stand_ins(checkout, workflow).items():
             command += ["--local-repository", f"{name}={folder}"]
         for name, value in self.variables.items():
             command += ["--var", f"{name}={value}"]
         for name, value in given.items():
             command += ["--env", f"{name}={value}"]
         return command
+
+
+def _watched(
+    command: list[str], environment: Mapping[str, str], output: Path, kill_when: Callable[[], bool] | None
+) -> tuple[int, str]:
+    """Run to the end, or until `kill_when`: then act and everything that it started is killed at once."""
+    deadline = time.monotonic() + TIMEOUT_S
+    with (
+        output.open("wb") as file,
+        subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT
+        ) as running,
+    ):
+        while running.poll() is None:
+            if time.monotonic() > deadline or (kill_when is not None and kill_when()):
+                kill_tree(running.pid)
+                running.wait()
+            time.sleep(0.05)
+    assert time.monotonic() <= deadline, f"act did not end within {TIMEOUT_S} s"
+    return running.returncode, output.read_text(encoding="utf-8", errors="replace")
+
+
+def kill_tree(pid: int) -> None:
+    """SIGKILL to `pid` and all below it, as when a runner is lost; stopped first, so that it starts no more."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGSTOP)
+        for child in Path(f"/proc/{pid}/task").glob("*/children"):
+            for one in child.read_text().split():
+                kill_tree(int(one))
+        os.kill(pid, signal.SIGKILL)
 
 
 def machine_environment() -> dict[str, str]:
@@ -156,12 +181,15 @@ def machine_environment() -> dict[str, str]:
     return kept
 
 
-def stand_ins(checkout: Path) -> dict[str, Path]:
-    """`owner/name@commit` of every third-party action in use, with the folder that stands in for it.
+def stand_ins(checkout: Path, workflow: str) -> dict[str, Path]:
+    """`owner/name@commit` of every third-party action that `workflow` may use, with the folder that stands in for it.
 
     Fails for an action without one, so that no run reaches for the network.
     """
-    texts = [path.read_text(encoding="utf-8") for path in sorted((checkout / ".github").rglob("*.yml"))]
+    own = checkout / ".github" / "workflows" / workflow
+    # Workflows that others call begin with a line.
+    paths = [own, *own.parent.glob("_*.yml"), *(checkout / ".github" / "actions").rglob("*.yml")]
+    texts = [path.read_text(encoding="utf-8") for path in sorted(paths)]
     found = {}
     for text in texts:
         for match in _USES.finditer(text):
@@ -181,7 +209,9 @@ def read_log(text: str) -> tuple[dict[str, str], str]:
         except ValueError:
             said.append(line)
             continue
-        job = value.get("jobID", "")
+        # A job of a reusable workflow is shown as caller/workflow/job; its result is the caller's.
+        names = value.get("job", "").strip().split("/")
+        job = names[0] if len(names) == 3 else value.get("jobID", "")
         if "jobResult" in value:
             results[job] = value["jobResult"]
         said.append(f"[{job}] {value.get('msg', '').rstrip()}")

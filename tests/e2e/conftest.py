@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -30,12 +30,25 @@ WEAK = "C: 0.03"
 def loop(tmp_path_factory: pytest.TempPathFactory, engine: Docker, base: str) -> Iterator[Loop]:
     """A project with small tests of its own, trained by its own commands, with `main` on a protected branch."""
     assert base, "the image is built on it"
-    need("act")
     description = need("openapi")
     root = tmp_path_factory.mktemp("e2e")
+    project, origin, environment = generate(root, {})
+    with Forge(contract=Contract.load(description)) as forge:
+        reached = {name: value for name, value in engine.environ.items() if name.startswith("DOCKER")}
+        act = Act(root / "act", root / "store", origin.path, environment, reached)
+        made = Loop(project, origin.path, act, forge, main="")
+        made.edit("params.yaml", STRENGTH, WEAK)
+        made.main = made.commit("Start from a weak model")
+        origin.merge(project, made.main)
+        yield made
+
+
+def generate(root: Path, answers: Mapping[str, str]) -> tuple[Path, GitRemote, Path]:
+    """A slim project with its packages installed: its folder, an empty repository for it, and the environment."""
+    need("act")
     environ = machine_environment() | IDENTITY | {"HOME": str(root), "COOKIECUTTER_CONFIG": "/dev/null"}
     project, printed = render(
-        copy_template(root / "template"), root / "out", {"project_slug": "model"}, environ=environ
+        copy_template(root / "template"), root / "out", {"project_slug": "model", **answers}, environ=environ
     )
     assert (project / "uv.lock").is_file(), printed
     slim(project)
@@ -49,14 +62,7 @@ def loop(tmp_path_factory: pytest.TempPathFactory, engine: Docker, base: str) ->
         env=environ | {"UV_PROJECT_ENVIRONMENT": str(environment)},
         check=True,
     )
-    with Forge(contract=Contract.load(description)) as forge:
-        reached = {name: value for name, value in engine.environ.items() if name.startswith("DOCKER")}
-        act = Act(root / "act", root / "store", origin.path, environment, reached)
-        made = Loop(project, origin.path, act, forge, main="")
-        made.edit("params.yaml", STRENGTH, WEAK)
-        made.main = made.commit("Start from a weak model")
-        origin.merge(project, made.main)
-        yield made
+    return project, origin, environment
 
 
 def slim(project: Path) -> None:

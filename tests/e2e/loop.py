@@ -86,16 +86,19 @@ class Loop:
         if pull.head_repo == REPOSITORY:
             self.git("push", "--quiet", "--force", str(self.origin), f"HEAD:refs/heads/{pull.ref}")
 
+    def next_run(self) -> int:
+        return 1000 + len(self.forge.state.runs)
+
     def train(self, pull: Pull, base: str | None = None) -> tuple[ActRun, Run]:
         """Run pull-request.yml for what `pull` is now; what it leaves behind is then on the forge."""
         run_id = 1000 + len(self.forge.state.runs)
         shown = pull.shown()
         shown["head"]["repo"]["fork"] = pull.head_repo != REPOSITORY
-        shown["base"] = {"ref": "main", "sha": base or self.main, "repo": _repository()}
+        shown["base"] = {"ref": "main", "sha": base or self.main, "repo": repository()}
         payload = {
             "action": "synchronize",
             "number": pull.number,
-            "repository": _repository(),
+            "repository": repository(),
             "pull_request": shown,
         }
         self.start(pull.sha)
@@ -103,8 +106,9 @@ class Loop:
         conclusion = "success" if set(done.results.values()) <= {"success", "skipped"} else "failure"
         run = self.record(pull, "pull_request", conclusion)
         run.jobs = [(name, result) for name, result in done.results.items()]
-        if (done.artifacts / "gitops-ml-report").is_dir():
-            self.forge.state.artifact(run, zipped(done.artifacts / "gitops-ml-report"))
+        for name in ("gitops-ml-report", "model-head"):
+            if (done.artifacts / name).is_dir():
+                self.forge.state.artifact(run, zipped(done.artifacts / name), name)
         return done, run
 
     def record(self, pull: Pull, event: str, conclusion: str = "success") -> Run:
@@ -121,7 +125,7 @@ class Loop:
             "push", "--quiet", "--force", str(self.origin), f"{commit}:refs/heads/gh-readonly-queue/main/pr-1"
         )
         group = {"head_sha": commit, "base_sha": self.main, "base_ref": "refs/heads/main"}
-        payload = {"action": "checks_requested", "repository": _repository(), "merge_group": group}
+        payload = {"action": "checks_requested", "repository": repository(), "merge_group": group}
         self.start(commit)
         self.forge.state.runs.append(Run(run_id, run_id, REPOSITORY, "queue", commit, event="merge_group"))
         return self.act.run(self.checkout, "pull-request.yml", "merge_group", payload, run_id)
@@ -129,7 +133,7 @@ class Loop:
     def comment(self, run: Run) -> ActRun:
         """Run comment.yml of `main` for a run that has ended."""
         payload: dict[str, Any] = run.payload(REPOSITORY)
-        payload["repository"] = _repository()
+        payload["repository"] = repository()
         self.start(self.main)
         done = self.act.run(
             self.checkout,
@@ -147,7 +151,7 @@ class Loop:
         return [each.body for each in self.forge.state.comments if each.pull == pull.number]
 
 
-def _repository() -> dict[str, Any]:
+def repository() -> dict[str, Any]:
     owner, name = REPOSITORY.split("/")
     return {"full_name": REPOSITORY, "name": name, "owner": {"login": owner}, "default_branch": "main"}
 

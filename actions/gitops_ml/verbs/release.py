@@ -85,6 +85,7 @@ def run_find(options: argparse.Namespace, runner: Runner) -> int:
         "release": "" if release is None else release.release,
         "build-key": key,
         "commit": commit,
+        "image": read_policy(read_files(git, commit))[0].image or "",
         "adopt-run": "" if found is None else str(found.run),
         "reason": reason,
     }
