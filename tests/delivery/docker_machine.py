@@ -118,7 +118,12 @@ class Machine:
 
     def run(self, *words: str) -> str:
         done = subprocess.run(
-            [self.docker, *words], env=self.environ, capture_output=True, text=True, timeout=120
+            [self.docker, *words],
+            env=self.environ,
+            cwd=self.repository,
+            capture_output=True,
+            text=True,
+            timeout=300,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout

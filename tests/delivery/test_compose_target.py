@@ -6,6 +6,7 @@ import datetime as dt
 import http.client
 import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from gitops_ml.delivery.deployment import Live
 from gitops_ml.delivery.release import Manifest
 from gitops_ml.delivery.targets import compose
 from gitops_ml.delivery.targets.base import FencedError
@@ -71,20 +73,17 @@ def shelf(
     engine: Docker, base: str, registry: str, project: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Shelf]:
     folder = tmp_path_factory.mktemp("shelf")
-    found = Shelf(engine, base, f"{registry}/tests/tiny", folder, project / "deploy" / "ask.py")
+    found = Shelf(
+        engine, base, f"{registry}/tests/{secrets.token_hex(4)}", folder, project / "deploy" / "ask.py"
+    )
     yield found
     found.clear()
 
 
 @pytest.fixture
-def machine(
-    project: Path, docker_environ: dict[str, str], proxy_image: None, tmp_path: Path
-) -> Iterator[Machine]:
-    name = "tests-" + "".join(letter for letter in tmp_path.name.lower() if letter.isalnum())
-    found = Machine(
-        project, name[:60], docker_environ | docker_machine.addresses(), find_docker(docker_environ)
-    )
-    found.clean()
+def machine(project: Path, docker_environ: dict[str, str], proxy_image: None) -> Iterator[Machine]:
+    environ = docker_environ | docker_machine.addresses()
+    found = Machine(project, f"tests-{secrets.token_hex(4)}", environ, find_docker(docker_environ))
     yield found
     found.clean()
 
@@ -106,12 +105,13 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compose, "SETTLE_S", 0.3)
 
 
-def served(asked: Clients) -> int:
-    """Wait for so many more answers that each client has had some; returns how many there were before."""
+def served(asked: Clients) -> None:
+    """Wait for so many more answers that each client has had some."""
     before = asked.total
+    deadline = time.monotonic() + 120
     while asked.total < before + 40 and not asked.failed:
+        assert time.monotonic() < deadline, "clients get no answers"
         time.sleep(0.01)
-    return before
 
 
 @pytest.mark.usefixtures("names")
@@ -299,3 +299,39 @@ def test_what_people_do_by_hand_shows(machine: Machine, shelf: Shelf) -> None:
     assert target.live().healthy is False
     assert target.apply(order(second, 2)) == ""
     assert target.live().release == second.release
+
+
+def test_by_hand_one_colour_runs_with_its_limits_and_is_no_release(machine: Machine, shelf: Shelf) -> None:
+    machine.environ["IMAGE"] = shelf.release(1).artifacts.image
+    files = [word for name in ("compose.yaml", "host-network.yaml") for word in ("--file", f"deploy/{name}")]
+    machine.run("compose", "--project-name", machine.project, *files, "up", "--detach")
+    assert machine.containers() == {"proxy": "running", "blue": "running"}
+    for service, read_only in (("blue", True), ("proxy", False)):
+        described = json.loads(machine.run("container", "inspect", machine.name(service)))[0]
+        limits = described["HostConfig"]
+        assert limits["ReadonlyRootfs"] is read_only
+        assert limits["CapDrop"] == ["ALL"]
+        assert limits["SecurityOpt"] == ["no-new-privileges:true"]
+        assert limits["Memory"] > 0
+        assert limits["PidsLimit"] > 0
+        assert limits["LogConfig"]["Config"]["max-size"] == "10m"
+        assert not [mount for mount in described["Mounts"] if mount["Type"] == "bind"], (
+            "nothing of this machine"
+        )
+    live = wait_for_answer(machine)
+    assert (live.release, live.healthy) == (None, False), "nobody released it"
+    assert machine.target().apply(order(shelf.release(2), 1)) == ""
+    assert machine.containers() == {"proxy": "running", "green": "running"}
+
+
+def wait_for_answer(machine: Machine) -> Live:
+    """What the target says once the service answers."""
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            machine.answer()
+        except (OSError, ValueError, http.client.HTTPException):
+            assert time.monotonic() < deadline, "nobody answers"
+            time.sleep(0.1)
+        else:
+            return machine.target().live()

@@ -228,8 +228,10 @@ class Compose:
         container = self._host.containers().get(name)
         if container is None:
             raise GivenUpError("its container was taken away")
-        if not container.running or container.restarts:
+        if not container.running:
             raise GivenUpError(f"it ended with exit code {container.exit_code}")
+        if container.restarts:
+            raise GivenUpError("it ended, and the engine started it anew")
 
     def _prove(self, proxy: Proxy, name: str, order: Order) -> None:
         """The colour's own answers, then the proxy's own checks on the way that requests will take."""
