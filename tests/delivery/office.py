@@ -48,9 +48,13 @@ class Office:
         git(self.shop.clone, "config", "user.name", "Ann")
         git(self.shop.clone, "config", "user.email", "ann@example.org")
 
-    def run(self, *words: str, by: str | None = None) -> int:
-        """Type a verb: as the person `by` on a laptop, else as a workflow run. What it printed is `said[-1]`."""
-        environ = RUN if by is None else {"GITHUB_TOKEN": self.forge.token_of(by)}
+    def run(self, *words: str, by: str | None = None, **more: str) -> int:
+        """Type a verb: as the person `by` on a laptop, else as a workflow run. What it printed is `said[-1]`.
+
+        `more` are further variables; an empty GITHUB_TOKEN is a laptop without one.
+        """
+        environ = {"GITHUB_TOKEN": self.forge.token_of(by)} if by else {} if "GITHUB_TOKEN" in more else RUN
+        environ = {**environ, **more}
         for name in _KNOWN:
             self.monkeypatch.delenv(name, raising=False)
         for name, value in environ.items():
@@ -114,3 +118,13 @@ class Office:
             f"+refs/heads/{pull.ref}:refs/remotes/origin/{pull.ref}",
         )
         return f"origin/{pull.ref}"
+
+
+def titles(office: Office) -> list[str]:
+    """The titles of the open pull requests."""
+    return [pull.title for pull in office.open]
+
+
+def named(release: Manifest | str) -> str:
+    """A release as titles name it."""
+    return (release if isinstance(release, str) else release.release)[:10]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 from gitops_ml.delivery.environment import pinned
+from gitops_ml.delivery.trailers import with_trailers
 
 from tests.delivery.office import Office
 from tests.delivery.repositories import STAGING, git
@@ -201,15 +204,24 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("reason", HOSTILE, ids=range(len(HOSTILE)))
-def test_a_reason_is_one_line_and_nothing_else(office: Office, reason: str) -> None:
+def test_a_trailer_is_one_line_whatever_is_in_it(reason: str) -> None:
+    said = with_trailers("Roll back", "", {"Rollback-To": "r-1", "Reason": reason, "Requested-By": "ann"})
+    words = ["git", "interpret-trailers", "--parse"]
+    read = subprocess.run(words, input=said, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert [line.partition(": ")[0] for line in read] == ["Rollback-To", "Reason", "Requested-By"]
+    assert (read[0], read[2]) == ("Rollback-To: r-1", "Requested-By: ann")
+    assert len(read[1]) <= 310
+    assert "\0" not in said
+
+
+def test_nothing_in_a_reason_acts(office: Office) -> None:
     first, second = office.first, office.second
-    assert office.rollback(reason=reason) == 0
+    assert office.rollback(reason="".join(HOSTILE[:-1])) == 0
     (pull,) = office.open
     found = trailers(office, office.branch(pull))
     assert list(found) == ["Rollback-To", "Rollback-From", "Reason", "Requested-By"]
     assert (found["Rollback-To"], found["Rollback-From"]) == (first.release, second.release)
     assert found["Requested-By"] == "ann"
-    assert len(found["Reason"]) <= 300
     assert pull.body.rstrip().splitlines()[-1] == "Requested-By: ann"
     assert sum(line.startswith("Requested-By") for line in pull.body.splitlines()) == 1
     for act in ("<script", "](javascript", "@team", "#7777", "\u202e", "\x00"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-from gitops_ml.delivery.check import Finding, not_revoked, proven, soaked, verdict
+from gitops_ml.delivery.check import Finding, is_return, not_revoked, proven, soaked, verdict
 from gitops_ml.delivery.release import Manifest, short
 from gitops_ml.delivery.world import World
 
@@ -74,6 +74,11 @@ def _asked(world: World, environment: str, here: str | None, asked: str) -> Prop
         return Proposal(environment, None, f"{short(asked)} has no readable manifest on deploy-state")
     if asked == here:
         return Proposal(environment, None, f"{environment} is at {short(asked)} already")
+    if is_return(world, environment, asked):
+        why = f"{short(asked)} served {environment} before, so going there is a rollback"
+        return Proposal(
+            environment, None, why, f'make rollback ENV={environment} TO={short(asked)} REASON="..."'
+        )
     findings = ready(world, environment, manifest)
     outcome = verdict(findings)
     if outcome != "passed":
