@@ -108,7 +108,7 @@ def test_what_main_took_back_is_closed_unless_a_person_asked_for_it(office: Offi
 
 
 def test_what_is_not_ours_is_left_alone(office: Office) -> None:
-    candidate = office.candidate()
+    office.candidate()
     git(office.shop.clone, "push", "--quiet", "origin", "HEAD~1:refs/heads/promote/production/by-hand")
     office.forge.state.pulls.append(
         Pull(1, "stranger/model", f"promote/production/{office.first.release[2:10]}")
