@@ -209,8 +209,13 @@ def find(environ: Mapping[str, str], builds: bool = True) -> Docker:
             )
         return docker
     found = f" ({'; '.join(tried)})" if tried else ""
+    if not builds:
+        raise UserError(
+            f"No docker command was found{found}.",
+            "Install Docker, or name a command in the variable DOCKER.",
+        )
     raise UserError(
-        f"No docker command{' that builds with BuildKit' if builds else ''} was found{found}.",
+        f"No docker command that builds with BuildKit was found{found}.",
         "Install Docker with its buildx component, or name a command in the variable DOCKER.",
     )
 
