@@ -20,7 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import tiny_service
 
 # A release is proven with a few predictions; what goes wrong later is what traffic alone can show.
-PROVEN = 10
+PROVEN = 4
+# Long enough for a careless deployment to have taken the old release away.
+CRASHES_AFTER_S = 0.5
 BOUNDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 
 
@@ -43,11 +45,16 @@ class Histogram:
         return "".join(line.format(name, total) for name, total in zip(names, totals, strict=True))
 
 
+def crash() -> None:
+    print("cannot allocate memory", file=sys.stderr, flush=True)
+    os._exit(3)
+
+
 def serve(host: str, port: int) -> ThreadingHTTPServer:
     server = tiny_service.serve(os.environ, host, port)
     server.socket.listen(512)
     trouble = os.environ.get("TROUBLE", "")
-    seconds = Histogram()
+    seconds, doomed = Histogram(), threading.Event()
     number = itertools.count(1)
     plain: Any = server.RequestHandlerClass
 
@@ -67,9 +74,9 @@ def serve(host: str, port: int) -> ThreadingHTTPServer:
 
         def do_POST(self) -> None:  # noqa: N802 -- named by http.server
             began, late = time.monotonic(), next(number) > PROVEN
-            if late and trouble == "crashes":
-                print("cannot allocate memory", file=sys.stderr, flush=True)
-                os._exit(3)
+            if late and trouble == "crashes" and not doomed.is_set():
+                doomed.set()
+                threading.Timer(CRASHES_AFTER_S, crash).start()
             if late and trouble == "fails":
                 self.rfile.read(int(self.headers["content-length"]))
                 self.answer(500, {"error": "the service failed"})
