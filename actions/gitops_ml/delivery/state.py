@@ -29,7 +29,7 @@ RETRYABLE = (
     "reference already exists",
     "remote ref updated since checkout",
 )
-_IDENTITY = {
+IDENTITY = {
     "GIT_AUTHOR_NAME": "gitops-ml",
     "GIT_AUTHOR_EMAIL": "gitops-ml@users.noreply.github.com",
     "GIT_COMMITTER_NAME": "gitops-ml",
@@ -108,7 +108,7 @@ class StateBranch:
     def _commit(self, tip: str | None, new: Mapping[str, str], message: str) -> str:
         """A commit on `tip` with the files `new`, made through an index of its own."""
         with tempfile.TemporaryDirectory(prefix="gitops-ml-") as folder:
-            environ = {"GIT_INDEX_FILE": str(Path(folder) / "index"), **_IDENTITY}
+            environ = {"GIT_INDEX_FILE": str(Path(folder) / "index"), **IDENTITY}
             self.git.run("read-tree", *([tip] if tip else ["--empty"]), environ=environ)
             lines = "".join(f"100644 {identifier}\t{path}\n" for path, identifier in new.items())
             self.git.run("update-index", "--index-info", stdin=lines.encode(), environ=environ)
