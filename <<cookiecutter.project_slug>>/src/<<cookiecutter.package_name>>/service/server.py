@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 from types import FrameType
 
 import prometheus_client
@@ -64,6 +65,7 @@ def run(settings: Settings) -> None:
     """
     prometheus_client.disable_created_metrics()  # they double the series, and nothing here asks for them
     service = core.start(settings, os.environ)
+    service.log.adopt()
     listening = _listen(settings)
     config = uvicorn.Config(
         app.of(service),
@@ -75,9 +77,10 @@ def run(settings: Settings) -> None:
     )
     # One thread for arithmetic: rows are few, and threads that wait for each other take longer.
     with threadpool_limits(1):
-        # uvicorn raises the signal anew after a graceful end; it has done its work by then.
+        # uvicorn raises the signal anew after a graceful end, when it has done its work; one that comes before uvicorn
+        # listens to signals ends the start.
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
+            signal.signal(number, lambda sent, _: None if service.leaving else sys.exit(128 + sent))
         Server(config, service).run(sockets=[listening])
     service.log.write("stopped")
 
