@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from gitops_ml.delivery.build import build_key
 from gitops_ml.delivery.git import Git
+from gitops_ml.delivery.merged import merge_of, read_pulls
 from gitops_ml.delivery.records import to_files
 from gitops_ml.delivery.state import StateBranch
-from gitops_ml.delivery.train_once import Merged, Trained, merge_of, trained_by
+from gitops_ml.delivery.train_once import Trained, trained_by
 from gitops_ml.errors import UserError
 
 from tests.delivery.repositories import git, made
@@ -188,6 +189,7 @@ def went_elsewhere_before(site: Site, number: int, run: Run) -> None:
 def proposed_to_another_branch(site: Site, number: int, run: Run) -> None:
     """The same branch was proposed to one with another workflow, whose run looks like that of main's."""
     pull = site.pull(number)
+    site.remote.git("branch", "--force", "evil-workflows", "main")
     site.forge.state.pulls.append(
         Pull(77, pull.head_repo, pull.ref, pull.sha, state="closed", base="evil-workflows")
     )
@@ -244,7 +246,8 @@ def test_in_doubt_nothing_is_taken_over(
 
 def test_a_fork_that_is_gone_is_still_a_fork() -> None:
     head = {"ref": "topic", "sha": "a1" * 20, "repo": None}
-    pull = Merged.model_validate({"number": 4, "head": head, "base": {"ref": "main"}, "merged_at": "x"})
+    shown = {"number": 4, "head": head, "base": {"ref": "main"}, "merged_at": "x", "user": {"login": "ann"}}
+    (pull,) = read_pulls([shown])
     run = Run(900, 5, None, "topic").shown("octo/model")
     assert not trained_by(Trained.model_validate(run), pull, "octo/model")
     run["head_repository"] = {"full_name": "octo/model"}
@@ -253,12 +256,12 @@ def test_a_fork_that_is_gone_is_still_a_fork() -> None:
 
 def test_a_commit_that_two_pull_requests_claim_is_no_merge() -> None:
     shown = Pull(4, "octo/model", "topic", merged_by="ann", merge_sha="c3" * 20).shown()
-    pulls = [Merged.model_validate({**shown, "number": number}) for number in (4, 5)]
+    pulls = read_pulls([{**shown, "number": number} for number in (4, 5)])
     assert merge_of(pulls[:1], "c3" * 20) == pulls[0]
     assert merge_of(pulls, "c3" * 20) is None
     assert merge_of(pulls[:1], "d4" * 20) is None
-    assert merge_of([Merged.model_validate({**shown, "merged_at": None})], "c3" * 20) is None
-    assert merge_of([Merged.model_validate({**shown, "base": {"ref": "next"}})], "c3" * 20) is None
+    assert merge_of(read_pulls([{**shown, "merged_at": None}]), "c3" * 20) is None
+    assert merge_of(read_pulls([{**shown, "base": {"ref": "next"}}]), "c3" * 20) is None
 
 
 def test_files_merged_in_between_are_trained_on_main(site: Site) -> None:

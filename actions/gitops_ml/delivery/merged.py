@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from gitops_ml.delivery.typed import Commit, Person
+from gitops_ml.delivery.typed import Person
 from gitops_ml.delivery.world import Review
-from gitops_ml.events import repo_path
+from gitops_ml.events import Loose, Side, repo_path
 from gitops_ml.github import GitHub, NotFoundError
 
 _TRAILER = re.compile(r"^Requested-By: @?([A-Za-z0-9][A-Za-z0-9-]{0,38})\s*$", re.MULTILINE)
 
 
-class _User(BaseModel):
+class _User(Loose):
     login: Person
     type: str = ""
 
@@ -25,25 +26,23 @@ class _User(BaseModel):
         return self.type == "Bot" or self.login.endswith("[bot]")
 
 
-class _Base(BaseModel):
+class _Base(Loose):
     ref: str
 
 
-class _Head(BaseModel):
-    sha: Commit
+class Pull(Loose):
+    """A pull request as lists show it; `merged_at` is None when it was not merged."""
 
-
-class _Pull(BaseModel):
     number: Annotated[int, Field(gt=0)]
     user: _User
     body: str | None = None
     merged_at: str | None
     merge_commit_sha: str | None = None
     base: _Base
-    head: _Head
+    head: Side
 
 
-class _Review(BaseModel):
+class _Review(Loose):
     user: _User
     state: str
     commit_id: str | None = None
@@ -65,30 +64,44 @@ class Merged:
 def find_merged(github: GitHub, repository: str, commit: str, branch: str = "main") -> Merged | None:
     """The pull request that was merged into `branch` as `commit`, or None when none was; raises `UserError`."""
     try:
-        listed = list(github.pages(f"{repo_path(repository)}/commits/{commit}/pulls"))
+        pull = pull_of(github, repository, commit, branch)
     except NotFoundError:
         return None  # the API knows no such commit, so nobody approved it there
-    found = [pull for pull in (_read(item) for item in listed) if pull is not None]
-    merged = [pull for pull in found if pull.merged_at and pull.base.ref == branch]
-    # A commit also belongs to pull requests that hold it among others; merged as this very commit is only one.
-    exact = [pull for pull in merged if pull.merge_commit_sha == commit]
-    if len(exact) != 1:
+    if pull is None:
         return None
-    pull = exact[0]
     return Merged(
         pull.number,
         Review(pull.user.login, _approvers(github, repository, pull), _requested_by(pull)),
     )
 
 
-def _read(item: Any) -> _Pull | None:
-    try:
-        return _Pull.model_validate(item)
-    except ValidationError:
-        return None  # an account or a head that is gone: nothing that could be an approval
+def pull_of(github: GitHub, repository: str, commit: str, branch: str = "main") -> Pull | None:
+    """Like `find_merged`, but what the list of the commit says of it, and without its approvals."""
+    return merge_of(
+        read_pulls(github.pages(f"{repo_path(repository)}/commits/{commit}/pulls")), commit, branch
+    )
 
 
-def _requested_by(pull: _Pull) -> str | None:
+def merge_of(pulls: Iterable[Pull], commit: str, branch: str = "main") -> Pull | None:
+    """The one of `pulls` whose merge into `branch` is `commit`; None when there is none, or more than one."""
+    merged = [pull for pull in pulls if pull.merged_at and pull.base.ref == branch]
+    # A commit also belongs to pull requests that hold it among others; merged as this very commit is only one.
+    exact = [pull for pull in merged if pull.merge_commit_sha == commit]
+    return exact[0] if len(exact) == 1 else None
+
+
+def read_pulls(items: Iterable[Any]) -> list[Pull]:
+    """The pull requests of a list; one of an account or a head that is gone is nothing that could be an approval."""
+    found = []
+    for item in items:
+        try:
+            found.append(Pull.model_validate(item))
+        except ValidationError:
+            continue
+    return found
+
+
+def _requested_by(pull: Pull) -> str | None:
     """The person whom a bot names; what a person writes about somebody else does not count."""
     if not pull.user.is_bot:
         return None
@@ -96,7 +109,7 @@ def _requested_by(pull: _Pull) -> str | None:
     return str(named[-1]) if named else None
 
 
-def _approvers(github: GitHub, repository: str, pull: _Pull) -> frozenset[str]:
+def _approvers(github: GitHub, repository: str, pull: Pull) -> frozenset[str]:
     """Whose last word was an approval of the very commit that was merged; comments are no last word."""
     last: dict[str, _Review] = {}
     for item in github.pages(f"{repo_path(repository)}/pulls/{pull.number}/reviews"):

@@ -14,10 +14,11 @@ from pydantic import ValidationError
 
 from gitops_ml.delivery.build import build_key
 from gitops_ml.delivery.git import Git
+from gitops_ml.delivery.merged import Pull, pull_of, read_pulls
 from gitops_ml.delivery.remote import fetch
 from gitops_ml.errors import UserError
-from gitops_ml.events import Loose, PullRequest, Repository, WorkflowRun, repo_path
-from gitops_ml.github import GitHub, segment
+from gitops_ml.events import Loose, Repository, WorkflowRun, repo_path
+from gitops_ml.github import GitHub
 
 WORKFLOW = ".github/workflows/pull-request.yml"
 ARTIFACT = "model-head"
@@ -31,20 +32,6 @@ Model = TypeVar("Model", bound=Loose)
 
 class NotTakenOverError(UserError):
     """The model has to be trained on main; the message says why, in one sentence."""
-
-
-class Base(Loose):
-    """The branch that a pull request goes to."""
-
-    ref: str
-
-
-class Merged(PullRequest):
-    """A pull request as the list of a commit's pull requests shows it; `merged_at` is None when it was not merged."""
-
-    base: Base
-    merged_at: str | None = None
-    merge_commit_sha: str | None = None
 
 
 class Trained(WorkflowRun):
@@ -96,7 +83,7 @@ class Search:
         for commit in self.git.commits(main, f"--max-count={LOOK_PAST}"):
             if build_key(self.git.entries(commit)) != key:
                 break
-            pull = self.merged(commit)
+            pull = pull_of(self.github, self.repository, commit)
             if pull is None:
                 continue
             try:
@@ -106,7 +93,7 @@ class Search:
                 trouble = error
         raise trouble
 
-    def _of(self, pull: Merged, key: str, only_run: int | None) -> TakeOver:
+    def _of(self, pull: Pull, key: str, only_run: int | None) -> TakeOver:
         self._check_head(pull, key)
         self._check_bases(pull)
         runs = [run for run in self._runs(pull) if only_run in (None, run.id)]
@@ -121,12 +108,7 @@ class Search:
                 return TakeOver(run.id, artifact, pull.number, pull.head.sha)
         raise NotTakenOverError(f"The artifact {ARTIFACT} of {name} was not made, or has expired.")
 
-    def merged(self, commit: str) -> Merged | None:
-        """The pull request whose merge into main made `commit`; None when it is no merge of a pull request."""
-        listed = self.github.pages(f"{repo_path(self.repository)}/commits/{segment(commit)}/pulls")
-        return merge_of(valid(listed, Merged), commit)
-
-    def _check_head(self, pull: Merged, key: str) -> None:
+    def _check_head(self, pull: Pull, key: str) -> None:
         """Whether the pull request's last commit has main's files; its commit is fetched and its key computed."""
         if pull.head.repo is None or pull.head.repo.full_name != self.repository:
             raise NotTakenOverError(
@@ -144,7 +126,7 @@ class Search:
                 " was merged in between."
             )
 
-    def _check_bases(self, pull: Merged) -> None:
+    def _check_bases(self, pull: Pull) -> None:
         """Whether the branch was proposed to main alone: a run uses the workflow of the branch it is proposed to."""
         owner = self.repository.split("/")[0]
         listed = self.github.pages(
@@ -152,7 +134,7 @@ class Search:
         )
         same = [
             item
-            for item in valid(listed, Merged)
+            for item in read_pulls(listed)
             if item.head.ref == pull.head.ref and item.head.repo == pull.head.repo
         ]
         if len(same) > MOST_PROPOSALS:
@@ -165,12 +147,12 @@ class Search:
                 " workflow may have trained the model."
             )
 
-    def _moved(self, pull: Merged) -> bool:
+    def _moved(self, pull: Pull) -> bool:
         """Whether the pull request went to another branch before."""
         events = self.github.pages(f"{repo_path(self.repository)}/issues/{pull.number}/events")
         return any(isinstance(item, dict) and item.get("event") in _MOVES for item in events)
 
-    def _runs(self, pull: Merged) -> list[Trained]:
+    def _runs(self, pull: Pull) -> list[Trained]:
         """The runs that can have trained the head, the newest first."""
         listed = self.github.pages(
             f"{repo_path(self.repository)}/actions/runs",
@@ -193,17 +175,7 @@ class Search:
         )
 
 
-def merge_of(pulls: Iterable[Merged], commit: str) -> Merged | None:
-    """The one of `pulls` whose merge into main is `commit`; None when there is none, or more than one."""
-    found = [
-        pull
-        for pull in pulls
-        if pull.merged_at and pull.base.ref == "main" and pull.merge_commit_sha == commit
-    ]
-    return found[0] if len(found) == 1 else None
-
-
-def trained_by(run: Trained, pull: Merged, repository: str) -> bool:
+def trained_by(run: Trained, pull: Pull, repository: str) -> bool:
     """Whether `run` is a successful run of main's workflow for `pull`, in `repository` and not for a fork."""
     head = run.head_repository
     return (

@@ -15,6 +15,7 @@ from gitops_ml.delivery.facts import Facts
 from gitops_ml.delivery.git import Git
 from gitops_ml.delivery.handover import take_over
 from gitops_ml.delivery.journal import release_to_use
+from gitops_ml.delivery.merged import pull_of
 from gitops_ml.delivery.recording import Build, Origin, check_image, check_place, manifest
 from gitops_ml.delivery.records import load_facts, to_files
 from gitops_ml.delivery.release import short
@@ -176,7 +177,8 @@ def run_record(options: argparse.Namespace, runner: Runner) -> int:
 def merged_as(options: argparse.Namespace, runner: Runner, git: Git, commit: str) -> int | None:
     """The number of the pull request that was merged as `commit`; None when it is not known."""
     try:
-        pull = search(options, runner, git).merged(commit)
+        where = search(options, runner, git)
+        pull = pull_of(where.github, where.repository, commit)
     except UserError as error:
         runner.annotate(
             "warning", f"Which pull request was merged as {commit[:7]} is not known. {error.message}"
