@@ -64,6 +64,12 @@ class Letter:
     def _opening(self) -> str:
         name, here, there = self.move.environment, self.here, self.move.release
         came = f"from {self._release(here)} " if here else ""
+        if self.world.step(name).follow:
+            return (
+                f"Merging this holds **{name}** at {self._release(there)}, which served it before. Nothing is built, "
+                f"trained or waited for. To follow main again, revert the merge, or write `follow: main` in "
+                f"`{self.move.path}`.\n\n**Reason:** {prose(self.reason, 500)}"
+            )
         if self.move.kind == "rollback":
             served = self.world.facts.last_healthy(name)
             broken = " It could not become healthy there." if served and served.release != here else ""
@@ -125,7 +131,11 @@ class Letter:
             return "Not comparable: it is not on record which rows both were evaluated on."
         if there.eval_hash != here.eval_hash:
             return "Not comparable: the two were evaluated on different rows."
-        return "Both were evaluated on the same rows; the pull requests below say what is beyond noise."
+        more = "; the pull requests below say which differences are beyond noise" if self._numbered() else ""
+        return f"Both were evaluated on the same rows{more}."
+
+    def _numbered(self) -> bool:
+        return any(commit.number for commit in (*self.story.brings, *self.story.takes_back))
 
     def _commits(self) -> str:
         if not self.story.known:
@@ -151,26 +161,48 @@ class Letter:
         rows = []
         for step in self.world.pipeline.earlier(self.move.environment):
             records = bound(self.world, step.name, self.move.release)
-            rows.append([step.name, *(_proof(records[-1]) if records else ["none yet", "-", "-"])])
+            rows.append([step.name, *(self._proof(records[-1]) if records else ["none yet", "-", "-"])])
         return "**Proven**\n\n" + _table(["in", "checks", "when", "run"], rows)
+
+    def _proof(self, evidence: Evidence) -> list[str]:
+        checks = ", ".join(
+            f"{'✅' if passed else '❌'} {name}" for name, passed in sorted(evidence.checks.items())
+        )
+        # The address is the record's own word: only a page of this repository is linked.
+        url = evidence.run.url
+        ours = self.page and url.startswith(f"{self.page}/actions/runs/") and _URL.fullmatch(url)
+        return [
+            checks,
+            f"{evidence.at.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC",
+            f"[run]({url})" if ours else "-",
+        ]
 
     def _gates(self) -> str:
         """What still stands between this and the environment, and what does not any more."""
         findings = check(self.world, self.move.environment, self.move.release, "review")
         open_ = [finding for finding in findings if finding.outcome != "passed"]
         passed = [finding.rule for finding in findings if finding.outcome == "passed"]
-        lines = [f"- {_ICONS[finding.outcome]} {_said(finding)}" for finding in open_]
-        lines += [f"- {_ICONS['passed']} {prose(', '.join(passed), 300)}"] if passed else []
+        lines = [f"- {_ICONS[finding.outcome]} {self._said(finding)}" for finding in open_]
+        every = "" if open_ else "every one has "
+        lines += [f"- {_ICONS['passed']} {every}passed: {prose(', '.join(passed), 300)}"] if passed else []
         return "**Gates**\n\n" + "\n".join(lines)
+
+    def _said(self, finding: Finding) -> str:
+        asked = (
+            f"; that of {self.requested_by}, who asked for this, does not count" if self.requested_by else ""
+        )
+        why = finding.why + (asked if finding.rule == "four eyes" else "")
+        return f"{prose(finding.rule, 60)}: {prose(why, 300)}"
 
     def _parts(self) -> str:
         manifest = self.world.manifest(self.move.release)
         if manifest is None:
             return ""
+        # Of checked types as well, and to be copied: nothing invisible may stand in them.
         parts = manifest.artifacts.model_dump(mode="json")
         rows = [
             ["release", f"`{manifest.release}`"],
-            *([name, code(value, 300)] for name, value in parts.items()),
+            *([name, f"`{value}`"] for name, value in parts.items()),
         ]
         inside = _table(["part", "value"], rows)
         return f"<details><summary>What the release consists of</summary>\n\n{inside}\n\n</details>"
@@ -183,18 +215,6 @@ class Letter:
             "checks: press **Approve workflows to run** below, or close and reopen it. Merge it yourself: a merge "
             "made with that token would start no deployment."
         )
-
-
-def _said(finding: Finding) -> str:
-    return f"{prose(finding.rule, 60)}: {prose(finding.why, 300)}"
-
-
-def _proof(evidence: Evidence) -> list[str]:
-    checks = ", ".join(
-        f"{'✅' if passed else '❌'} {name}" for name, passed in sorted(evidence.checks.items())
-    )
-    run = f"[run]({evidence.run.url})" if _URL.fullmatch(evidence.run.url) else "-"
-    return [checks, f"{evidence.at.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC", run]
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
