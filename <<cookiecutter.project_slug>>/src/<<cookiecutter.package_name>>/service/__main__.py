@@ -1,5 +1,6 @@
 """`python -m <package>.service serve` and `... predict`."""
 
+import platform
 import signal
 import sys
 
@@ -8,6 +9,15 @@ import sys
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 from .. import errors  # noqa: E402 - what follows takes most of the start
-from .cli import main  # noqa: E402
+from . import version  # noqa: E402
+
+
+def main() -> None:
+    # First, because another Python could not even load the packages, and would say so in its own words.
+    version.check_python(platform.python_version())
+    from .cli import main
+
+    main()
+
 
 errors.run(main)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -11,9 +12,9 @@ from fastapi.openapi.utils import get_openapi
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from . import errors, inference_routes, predict_routes, schema
+from . import errors, inference_routes, page, predict_routes, schema
 from .core import Service
 from .errors import Answers, Detail, Refusal
 from .frame import Frame
@@ -39,6 +40,7 @@ def of(service: Service) -> Frame:
         version=service.version.release,
         description=f"Predicts `{contract.target}` ({contract.task}). Model {service.model.hash[:12]},"
         f" data {contract.data_hash[:12]}. Many rows are faster with the batch command than with requests.",
+        docs_url=None,  # FastAPI's own page comes from another host; see page.py
         redoc_url=None,
     )
     refusals: Answers = {status: _refusal(text) for status, text in REFUSALS.items()}
@@ -63,6 +65,15 @@ def _add_facts(app: FastAPI, service: Service) -> None:
     @app.get("/metrics", tags=["facts"], summary="For Prometheus", response_class=Response)
     async def metrics() -> Response:
         return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+    @lru_cache(1)
+    def form() -> page.Page:
+        model = service.model
+        return page.of(model.contract, service.version, _described(app, service), not model.reference.empty)
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(form().html, headers=form().headers)
 
     @app.get("/", include_in_schema=False)
     async def root() -> RedirectResponse:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import platform
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -64,7 +63,6 @@ def start(settings: Settings, environ: Mapping[str, str], log: Log | None = None
     Raises:
         UserError: in one line, why this service cannot start.
     """
-    version.check_python(platform.python_version())
     model = models.load(settings.model_dir)
     contract = model.contract
     identity = version.of(environ, model_name=contract.model_name, model_hash=model.hash, data_hash=contract.data_hash)

@@ -14,8 +14,8 @@ from .core import Service
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # Asked every few seconds; a line for each would bury the others.
 QUIET = frozenset({"/metrics", "/v2/health/live", "/v2/health/ready"})
-# FastAPI does not name the routes of its own pages.
-PAGES = frozenset({"/docs", "/openapi.json"})
+# FastAPI does not name the route of its own page.
+PAGES = frozenset({"/openapi.json"})
 
 
 class Frame:

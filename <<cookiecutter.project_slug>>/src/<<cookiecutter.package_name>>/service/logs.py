@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import traceback
 from datetime import UTC, datetime
@@ -25,6 +26,22 @@ class Log:
         except (OSError, ValueError):
             pass
 
+    def adopt(self) -> None:
+        """Take over what libraries log as a warning or worse, such as uvicorn about a request that is not HTTP."""
+        logging.getLogger().handlers = [_Lines(self)]
+
     def failure(self, error: BaseException, **fields: Any) -> None:
         """A fault of the service itself, with its traceback in one field."""
         self.write("unexpected error", "error", error="".join(traceback.format_exception(error)), **fields)
+
+
+class _Lines(logging.Handler):
+    def __init__(self, log: Log) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields = {"logger": record.name}
+        if record.exc_info and record.exc_info[1] is not None:
+            fields["error"] = "".join(traceback.format_exception(record.exc_info[1]))
+        self._log.write(record.getMessage(), record.levelname.lower(), **fields)

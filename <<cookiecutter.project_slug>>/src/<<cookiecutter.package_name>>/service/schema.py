@@ -16,8 +16,8 @@ from ..contract import Contract, Feature
 from .errors import Detail, Refusal, invalid, shown
 from .model import Rows
 
-# A float holds no larger whole number exactly.
-LARGEST = 2.0**53
+# Up to here a float holds every whole number exactly; 2^53 itself is also what 2^53 + 1 becomes.
+LARGEST = 2.0**53 - 1
 MOST_SHOWN = 8
 
 

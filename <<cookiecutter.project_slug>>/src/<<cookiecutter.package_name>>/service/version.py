@@ -6,8 +6,7 @@ import platform
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-import sklearn
+from importlib import metadata
 
 from ..errors import UserError
 
@@ -58,5 +57,5 @@ def of(environ: Mapping[str, str], *, model_name: str, model_hash: str, data_has
         model_hash=model_hash,
         data_hash=data_hash,
         python=platform.python_version(),
-        scikit_learn=sklearn.__version__,
+        scikit_learn=metadata.version("scikit-learn"),
     )
