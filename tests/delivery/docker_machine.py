@@ -139,6 +139,9 @@ class Machine:
     def name(self, service: str) -> str:
         return f"{self.project}-{service}-1"
 
+    def identity(self, service: str) -> str:
+        return self.run("container", "inspect", "--format", "{{.Id}}", self.name(service))
+
     def answer(self, path: str = "/version") -> Any:
         """What a client gets through the proxy."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)

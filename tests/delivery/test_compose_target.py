@@ -299,6 +299,13 @@ def test_what_people_do_by_hand_shows(machine: Machine, shelf: Shelf) -> None:
     assert target.live().healthy is False
     assert target.apply(order(second, 2)) == ""
     assert target.live().release == second.release
+    proxy = machine.identity("proxy")
+    assert target.apply(order(second, 2)) == ""
+    assert machine.identity("proxy") == proxy, "the same again"
+    machine.environ["DNS_ADDRESS"] = "127.0.0.1:9"
+    assert machine.target().apply(order(second, 2)) == ""
+    assert machine.identity("proxy") != proxy, "another configuration"
+    assert target.live().healthy
 
 
 def test_by_hand_one_colour_runs_with_its_limits_and_is_no_release(machine: Machine, shelf: Shelf) -> None:
