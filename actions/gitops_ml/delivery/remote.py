@@ -13,8 +13,11 @@ def fetch(git: Git, remote: str, ref: str) -> str | None:
 
     Raises `UserError` when the remote can't be reached.
     """
-    if not git.run("ls-remote", remote, ref).text:
-        return None
+    listed = (line.split("\t") for line in git.run("ls-remote", remote, ref).text.splitlines())
+    # The name is matched by its end as well, so a branch may be called like another one's full name.
+    tip = next((commit for commit, name in listed if name == ref), None)
+    if tip is None or git.resolve(tip) is not None:
+        return tip
     # Into a name of this process: others that share the clone must not take each other's tip for their own.
     mine = f"refs/gitops-ml/{ref.rpartition('/')[2]}-{os.getpid()}-{secrets.token_hex(4)}"
     try:
