@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import time
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from gitops_ml.delivery.targets.colours import COLOURS, Colour, Move, decide, ot
 from gitops_ml.delivery.targets.docker_host import Container, DockerHost, find_docker
 from gitops_ml.delivery.targets.inside import Inside, Nowhere
 from gitops_ml.delivery.targets.proxy import FULL_WEIGHT, Proxy, Server
+from gitops_ml.delivery.targets.said import said_version
 from gitops_ml.delivery.targets.settings import Canary, ComposeTarget
 from gitops_ml.errors import UserError
 
@@ -69,7 +69,8 @@ class Compose:
             return Live(fence=fence)
         release, digest = found.container.release, found.container.digest
         alone = sum(colour.serves for colour in colours) == 1
-        healthy = alone and found.server.up and self._says(found.container, release, digest)
+        well = alone and found.server.up and None not in (release, digest)
+        healthy = well and said_version(self._through(found.container)) == (release, digest)
         return Live(release, digest, healthy, fence)
 
     def apply(self, order: Order) -> str:
@@ -138,15 +139,6 @@ class Compose:
 
     def _through(self, container: Container) -> Service:
         return Inside(self._host, container, self._environ.get("PROXY_ADDRESS") or "proxy:8000")
-
-    def _says(self, container: Container, release: str | None, digest: str | None) -> bool:
-        reply = self._through(container).ask(Request("/version"))
-        try:
-            said = json.loads(reply.body)
-        except ValueError:
-            return False
-        found = (said.get("release"), said.get("image_digest")) if isinstance(said, dict) else None
-        return reply.status == 200 and None not in (release, digest) and found == (release, digest)
 
     # The fence
 
