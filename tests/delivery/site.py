@@ -20,7 +20,7 @@ from tests.actions.launching import files_of
 from tests.delivery.repositories import STAGING, git, make_clone
 from tests.fakes.forge import Forge
 from tests.fakes.git_remote import GitRemote
-from tests.fakes.state import Run
+from tests.fakes.state import Pull, Run
 
 IMAGE = "ghcr.io/octo/churn"
 PIPELINE = f"""schema: 1
@@ -131,13 +131,13 @@ class Site:
         self.commit("More", files)
         git(self.author, "push", "--quiet", "origin", f"HEAD:{self.pull(number).ref}")
 
-    def pull(self, number: int):  # type: ignore[no-untyped-def]
+    def pull(self, number: int) -> Pull:
         found = self.forge.state.pull(number)
         assert found is not None
         return found
 
     def head(self, number: int) -> str:
-        return str(self.pull(number).sha)
+        return self.pull(number).sha
 
     def train(self, number: int, files: dict[str, bytes] | None = None) -> Run:
         """The run of `pull-request.yml` for the present head, with the model that it trained."""

@@ -200,6 +200,11 @@ def proposed_too_often(site: Site, number: int, run: Run) -> None:
     site.forge.state.pulls += [Pull(70 + n, pull.head_repo, pull.ref, pull.sha, "closed") for n in range(5)]
 
 
+def proposed_by_an_account_that_is_gone(site: Site, number: int, run: Run) -> None:
+    ghost = {**site.pull(number).shown(), "number": 77, "user": None, "base": {"ref": "evil-workflows"}}
+    site.forge.trouble("GET", "/pulls$", troubles.Answer(200, [site.pull(number).shown(), ghost]), times=2)
+
+
 def another_head(site: Site, number: int, run: Run) -> None:
     """The API says another commit than git has."""
     site.pull(number).sha = run.sha = git(site.author, "rev-parse", "HEAD~1")
@@ -219,6 +224,7 @@ REFUSED = [
     (went_elsewhere_before, "another branch than main"),
     (proposed_to_another_branch, "another branch than main"),
     (proposed_too_often, "proposed 6 times"),
+    (proposed_by_an_account_that_is_gone, "can be read"),
     (another_head, "as the API says"),
 ]
 

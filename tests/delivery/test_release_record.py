@@ -7,14 +7,15 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from gitops_ml.delivery.build import build_key
+from gitops_ml.delivery.facts import Facts
 from gitops_ml.delivery.git import Git
+from gitops_ml.delivery.state import Appended, Make, StateBranch
 from gitops_ml.errors import UserError
-from gitops_ml.verbs import release
 
 from tests.actions.launching import files_of
 from tests.delivery.repositories import git, make_clone
@@ -309,14 +310,14 @@ def test_the_winner_is_looked_for_again_when_somebody_was_faster(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other release arrives between the look at the branch and the push."""
-    append = release.StateBranch.append
+    append = StateBranch.append
     winner: list[str] = []
 
-    def slow(branch, make, message):  # type: ignore[no-untyped-def]
-        def meanwhile(facts):  # type: ignore[no-untyped-def]
+    def slow(branch: StateBranch, make: Make, message: str) -> Appended:
+        def meanwhile(facts: Facts) -> Mapping[str, bytes]:
             files = make(facts)
             if not winner:
-                monkeypatch.setattr(release.StateBranch, "append", append)
+                monkeypatch.setattr(StateBranch, "append", append)
                 outputs = (site.folder / "output").read_text()
                 winner.append(record(site, 2))
                 (site.folder / "output").write_text(outputs)
@@ -324,6 +325,6 @@ def test_the_winner_is_looked_for_again_when_somebody_was_faster(
 
         return append(branch, meanwhile, message)
 
-    monkeypatch.setattr(release.StateBranch, "append", slow)
+    monkeypatch.setattr(StateBranch, "append", slow)
     assert record(site, 1) == winner[0]
     assert list(site.facts().releases) == winner

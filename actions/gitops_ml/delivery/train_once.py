@@ -129,13 +129,16 @@ class Search:
     def _check_bases(self, pull: Pull) -> None:
         """Whether the branch was proposed to main alone: a run uses the workflow of the branch it is proposed to."""
         owner = self.repository.split("/")[0]
-        listed = self.github.pages(
-            f"{repo_path(self.repository)}/pulls", state="all", head=f"{owner}:{pull.head.ref}"
-        )
+        path = f"{repo_path(self.repository)}/pulls"
+        listed = list(self.github.pages(path, state="all", head=f"{owner}:{pull.head.ref}"))
+        proposals = read_pulls(listed)
+        if len(proposals) != len(listed):
+            raise NotTakenOverError(
+                f"Not every proposal of the branch of pull request {pull.number} can be read, such as one of an account"
+                " that is gone."
+            )
         same = [
-            item
-            for item in read_pulls(listed)
-            if item.head.ref == pull.head.ref and item.head.repo == pull.head.repo
+            item for item in proposals if item.head.ref == pull.head.ref and item.head.repo == pull.head.repo
         ]
         if len(same) > MOST_PROPOSALS:
             raise NotTakenOverError(
