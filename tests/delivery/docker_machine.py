@@ -8,7 +8,7 @@ import json
 import subprocess
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,8 @@ from gitops_ml.trial import free_port
 from tests.delivery.truth import START
 
 HERE = Path(__file__).parent
+# Between two requests of one client: there are few processors, and the deployment needs some too.
+PAUSE_S = 0.002
 BODY = json.dumps({"records": [{"x": 1.5}]}).encode()
 DOCKERFILE = """\
 ARG BASE
@@ -62,7 +64,7 @@ class Shelf:
     def clear(self) -> None:
         """Take the images off the engine again."""
         names = {name for number in range(len(self.made)) for name in (f"{self.repository}:{number}",)}
-        names |= {manifest.artifacts.image for manifest in self.made.values()}
+        names |= {release.artifacts.image for release in self.made.values()}
         environ = {**self.engine.environ}
         subprocess.run(
             [self.engine.command, "image", "rm", "--force", *sorted(names)], env=environ, capture_output=True
@@ -81,18 +83,23 @@ class Shelf:
         (image,) = (
             name for name in self.engine.image(tag).references if name.startswith(f"{self.repository}@")
         )
-        artifacts = Artifacts(
-            commit="1" * 40,
-            build_key="4" * 64,
-            image=image,
-            model="2" * 64,
-            data="3" * 64,
-            run=f"run-{number}",
-            contract="5" * 64,
-        )
-        return Manifest(
-            schema=1, release=release_id(artifacts), artifacts=artifacts, sequence=number, run=Run(), at=START
-        )
+        return manifest(image, number, commit="1" * 40, model="2" * 64, data="3" * 64)
+
+
+def manifest(image: str, number: int, commit: str, model: str, data: str) -> Manifest:
+    """A release of `image`; `number` tells releases with the same image apart."""
+    artifacts = Artifacts(
+        commit=commit,
+        build_key="4" * 64,
+        image=image,
+        model=model,
+        data=data,
+        run=f"run-{number}",
+        contract="5" * 64,
+    )
+    return Manifest(
+        schema=1, release=release_id(artifacts), artifacts=artifacts, sequence=number, run=Run(), at=START
+    )
 
 
 @dataclass
@@ -176,8 +183,8 @@ def addresses() -> dict[str, str]:
     }
 
 
-def order(manifest: Manifest, fence: int) -> Order:
-    return Order("staging", manifest, fence)
+def order(release: Manifest, fence: int) -> Order:
+    return Order("staging", release, fence)
 
 
 @dataclass
@@ -193,10 +200,10 @@ class Clients:
 
 
 @contextmanager
-def clients(machine: Machine, count: int = 4, pause_s: float = 0.002) -> Iterator[Clients]:
+def clients(machine: Machine, count: int = 4, body: bytes = BODY) -> Iterator[Clients]:
     """`count` clients that ask without end, until the block is left."""
     found, over = Clients(), threading.Event()
-    threads = [threading.Thread(target=_ask, args=(machine.port, found, over, pause_s)) for _ in range(count)]
+    threads = [threading.Thread(target=_ask, args=(machine.port, body, found, over)) for _ in range(count)]
     for thread in threads:
         thread.start()
     try:
@@ -207,13 +214,13 @@ def clients(machine: Machine, count: int = 4, pause_s: float = 0.002) -> Iterato
             thread.join()
 
 
-def _ask(port: int, found: Clients, over: threading.Event, pause_s: float) -> None:
+def _ask(port: int, body: bytes, found: Clients, over: threading.Event) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     for number in itertools.count():
-        if over.wait(pause_s):
+        if over.wait(PAUSE_S):
             break
         try:
-            connection.request("POST", "/predict", BODY, {"content-type": "application/json"})
+            connection.request("POST", "/predict", body, {"content-type": "application/json"})
             response = connection.getresponse()
             content = response.read()
         except (OSError, http.client.HTTPException) as error:
@@ -225,9 +232,3 @@ def _ask(port: int, found: Clients, over: threading.Event, pause_s: float) -> No
         else:
             found.failed.append(f"request {number}: {response.status} {content[:200]!r}")
     connection.close()
-
-
-def surroundings(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """`environ` with the compose plugin in `folder`, and without what would change how Compose reads its files."""
-    kept = {name: value for name, value in environ.items() if not name.startswith("COMPOSE_")}
-    return kept | {"DOCKER_CONFIG": str(folder)}

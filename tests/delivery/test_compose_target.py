@@ -23,17 +23,16 @@ from gitops_ml.delivery.targets.base import FencedError
 from gitops_ml.delivery.targets.docker_host import find_docker
 from gitops_ml.delivery.targets.settings import Canary
 from gitops_ml.engine import Docker
-from gitops_ml.errors import UserError
 
 from tests.delivery import docker_machine
 from tests.delivery.docker_machine import BODY, Clients, Machine, Shelf, clients, order
 from tests.delivery.name_server import name_server
-from tests.image.conftest import base, engine, registry, surroundings
+from tests.image.conftest import base, docker_environ, engine, proxy_image, registry
 from tests.template.conftest import environ, template
 from tests.tools.required import ROOT, need
 from tools.template_files import render
 
-__all__ = ["base", "engine", "environ", "registry", "template"]
+__all__ = ["base", "docker_environ", "engine", "environ", "proxy_image", "registry", "template"]
 
 
 @pytest.fixture(scope="session")
@@ -42,30 +41,6 @@ def project(template: Path, environ: dict[str, str], tmp_path_factory: pytest.Te
     folder, _ = render(template, tmp_path_factory.mktemp("project"), lock=False, environ=environ)
     shutil.copy2(Path(__file__).with_name("host-network.yaml"), folder / "deploy")
     return folder
-
-
-@pytest.fixture(scope="session")
-def docker_environ(engine: Docker) -> dict[str, str]:
-    """Where the engine is, and a docker that has Compose: this machine's own, else the one of the tests."""
-    found = surroundings()
-    try:
-        find_docker(found)
-    except UserError:
-        plugin = need("docker-compose")
-        found = docker_machine.surroundings(found, plugin.parents[1])
-    return found
-
-
-@pytest.fixture(scope="session")
-def proxy_image(engine: Docker, docker_environ: dict[str, str]) -> None:
-    script = ROOT / "tests" / "tools" / "base-image"
-    folder = str(Path(engine.command).parent)
-    subprocess.run(
-        [script, "haproxy:3.2"],
-        env={**docker_environ, "PATH": f"{folder}:{docker_environ['PATH']}"},
-        check=True,
-        stdout=sys.stderr,
-    )
 
 
 @pytest.fixture(scope="session")

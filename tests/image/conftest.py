@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 from gitops_ml import engine as engines
+from gitops_ml.delivery.targets.docker_host import find_docker
 from gitops_ml.engine import Docker
 from gitops_ml.errors import UserError
 
 from tests.template.conftest import environ, template
 from tests.template.workbench import running_python
-from tests.tools.required import ROOT, required
+from tests.tools.required import ROOT, need, required
 
 __all__ = ["environ", "template"]
 
@@ -83,3 +84,27 @@ def registry() -> str:
     if not answered:
         missing(f"no registry at {address}: run tests/tools/docker-engine start")
     return address
+
+
+@pytest.fixture(scope="session")
+def docker_environ(engine: Docker) -> dict[str, str]:
+    """Where the engine is, and a docker that has Compose: this machine's own, else the one of the tests."""
+    found = surroundings()
+    try:
+        find_docker(found)
+    except UserError:
+        found["DOCKER_CONFIG"] = str(need("docker-compose").parents[1])
+    return found
+
+
+@pytest.fixture(scope="session")
+def proxy_image(engine: Docker, docker_environ: dict[str, str]) -> None:
+    """The image that the generated compose.yaml names; made here when it is not there."""
+    script = ROOT / "tests" / "tools" / "base-image"
+    folder = str(Path(engine.command).parent)
+    subprocess.run(
+        [script, "haproxy:3.2"],
+        env={**docker_environ, "PATH": f"{folder}:{docker_environ['PATH']}"},
+        check=True,
+        stdout=sys.stderr,
+    )
