@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,20 +98,24 @@ class Process:
     def __init__(self, folder: Path, **variables: str) -> None:
         environ = os.environ | {"PYTHONPATH": str(ROOT / "src"), "RELEASE_ID": "r-0123"} | variables
         command = [sys.executable, "-m", f"{PACKAGE}.service", "--model", str(folder), "serve", "--port", "0"]
-        self.process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        if not line:
-            _, said = self.process.communicate()
-            raise RuntimeError(f"the service did not start: {said}")
-        ready = json.loads(line)
-        assert ready["message"] == "ready"
-        self.port: int = ready["port"]
+        if '"ready"' not in line:
+            said, _ = self.process.communicate()
+            raise RuntimeError(f"the service did not start: {line}{said}")
+        self.port: int = json.loads(line)["port"]
+        self._lines: list[str] = []
+        self._reader = threading.Thread(target=self._lines.extend, args=(self.process.stdout,))
+        self._reader.start()  # or a full pipe would hold up the service
 
     def end(self) -> tuple[int, str]:
         """Wait for the end; return the exit code and the log."""
         try:
-            said, _ = self.process.communicate(timeout=60)
+            self.process.wait(60)
         finally:
             self.process.kill()
-        return self.process.returncode, said
+            self._reader.join()
+        return self.process.returncode, "".join(self._lines)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import serving
-from serving import Served
+from serving import Process, Served
 from threadpoolctl import threadpool_limits
 
 
@@ -31,6 +33,18 @@ def three_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def numbers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return serving.train(tmp_path_factory.mktemp("numbers"), task="regression")
+
+
+@pytest.fixture(scope="session")
+def process(two_classes: Path) -> Iterator[Process]:
+    """One real server for all that leave it running; in the end its log has no fault, and each line is JSON."""
+    running = Process(two_classes, SERVING_BODY_TIMEOUT_SECONDS="0.3", SERVING_DRAIN_SECONDS="0")
+    yield running
+    running.process.send_signal(signal.SIGTERM)
+    code, said = running.end()
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert (code, lines[-1]["message"]) == (0, "stopped")
+    assert [line for line in lines if line["level"] == "error"] == []
 
 
 @pytest.fixture

@@ -140,7 +140,7 @@ TENSORS = st.fixed_dictionaries(
     }
 )
 QUICK = hypothesis_settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
 )
 
 

@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import http.client
 import json
+import logging
+import os
 import re
+import shutil
 import signal
 import socket
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import prometheus_client
 import pytest
 import serving
 from serving import Process, Served
 from tritonclient import http as triton
 
+from << cookiecutter.package_name >>.service import server, settings
+
 SECONDS = 60  # for anything to happen on a busy machine
-
-
-@pytest.fixture(scope="module")
-def process(two_classes: Path) -> Iterator[Process]:
-    running = Process(two_classes, SERVING_BODY_TIMEOUT_SECONDS="0.3", SERVING_DRAIN_SECONDS="0")
-    yield running
-    running.process.send_signal(signal.SIGTERM)
-    code, said = running.end()
-    assert code == 0
-    assert json.loads(said.splitlines()[-1])["message"] == "stopped"
 
 
 def test_a_triton_client_gets_the_models_answers(process: Process, two_classes: Path) -> None:
@@ -99,6 +96,37 @@ def ask(connection: http.client.HTTPConnection, body: bytes) -> tuple[int, bool]
     answered = connection.getresponse()
     answered.read()
     return answered.status, answered.headers.get("connection") == "close"
+
+
+def test_a_signal_during_the_start_ends_it(two_classes: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(two_classes, folder)
+    held = folder / "contract.json"
+    held.unlink()
+    os.mkfifo(held)  # the start waits here until somebody writes
+    command = [sys.executable, "-m", f"{serving.PACKAGE}.service", "--model", str(folder), "serve", "--port", "0"]
+    starting = subprocess.Popen(command, cwd=serving.ROOT / "src", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    with held.open("wb"):  # goes on when the service has opened it
+        starting.send_signal(signal.SIGTERM)
+        said, _ = starting.communicate(timeout=SECONDS)
+    assert (starting.returncode, said) == (128 + signal.SIGTERM, b"")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_just_before_the_server_runs_is_not_lost(
+    number: signal.Signals, two_classes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    monkeypatch.setattr(server.Server, "run", lambda *_, **__: signal.raise_signal(number))
+    try:
+        with pytest.raises(SystemExit) as ended:
+            server.run(settings.load({}, model_dir=two_classes, port=0))
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+        prometheus_client.enable_created_metrics()
+    assert ended.value.code == 128 + number
 
 
 def test_a_stop_under_load_drops_no_accepted_request(two_classes: Path, served: Served) -> None:

@@ -40,7 +40,7 @@ def pair(request: pytest.FixtureRequest) -> tuple[Model, Model]:
 
 
 @hypothesis_settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
 )
 @given(records=st.lists(RECORD, min_size=1, max_size=5))
 def test_it_gives_what_the_pipeline_gives(pair: tuple[Model, Model], records: list[dict[str, Any]]) -> None:

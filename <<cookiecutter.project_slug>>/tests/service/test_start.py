@@ -161,6 +161,18 @@ def test_another_python_is_refused() -> None:
             version.check_python(other)
 
 
+def test_another_python_is_refused_before_its_packages_are_needed(tmp_path: Path) -> None:
+    shutil.copytree(serving.ROOT / "src", tmp_path / "src")
+    module = tmp_path / "src" / serving.PACKAGE / "service" / "version.py"
+    module.write_text(module.read_text().replace(f'PYTHON = "{version.PYTHON}"', 'PYTHON = "3.1"'))
+    command = [sys.executable, "-S", "-m", f"{serving.PACKAGE}.service", "serve"]  # -S: without any packages
+    environ = {"PYTHONPATH": str(tmp_path / "src")}
+    done = subprocess.run(command, capture_output=True, text=True, env=environ, cwd=tmp_path, timeout=120)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: pyproject.toml asks for Python 3.1, but this is ")
+    assert done.stderr.count("\n") == 1
+
+
 def test_an_identity_that_could_break_a_header_is_refused() -> None:
     with pytest.raises(UserError, match="RELEASE_ID"):
         version.of({"RELEASE_ID": "r-1\r\nx: y"}, model_name="m", model_hash="h", data_hash="d")
