@@ -91,6 +91,8 @@ def test_a_sick_release_leaves_what_served_and_is_not_tried_again_until_someone_
         later = run(shop, place)
         assert (later.action, later.is_red, later.attempts) == ("refuse", True, ())
     assert (tip(shop), place.applied) == (before, [first.release, second.release])
+    still_sick = run(shop, place, asked=True)
+    assert (len(still_sick.attempts), still_sick.is_red) == (1, True)
     place.sick.clear()
     asked = run(shop, place, asked=True)
     assert (asked.action, asked.is_red, place.live().release) == ("deploy", False, second.release)
@@ -310,12 +312,16 @@ def test_what_was_changed_by_hand_is_written_down_and_brought_back(shop: Shop, p
     (seen,) = shop.world().facts.observed["staging"]
     assert (seen.release, seen.after) == ("r-" + "9" * 64, (1, 1))
     assert state(shop) == "in sync"
-    # What only fell ill and is refused is written down too, once.
+    # Where nothing is to be done it is written down too, once.
     place.sick.add(release.release)
     place.put(Live(release.release, live.digest, False, live.fence))
     assert run(shop, place).is_red
-    before = tip(shop)
     assert state(shop) == "unhealthy"
+    place.put(Live("r-" + "8" * 64, "sha256:" + "8" * 64, True, live.fence))
+    left_alone = run(shop, place)
+    assert (left_alone.action, left_alone.attempts) == ("refuse", ())
+    assert shop.world().facts.observed["staging"][-1].release == "r-" + "8" * 64
+    before = tip(shop)
     assert run(shop, place).is_red
     assert tip(shop) == before
 

@@ -21,6 +21,7 @@ from gitops_ml.delivery.plan import Action, Decision, is_stale, plan
 from gitops_ml.delivery.proof import Proof
 from gitops_ml.delivery.records import Record, load_facts, to_files
 from gitops_ml.delivery.release import Manifest, short
+from gitops_ml.delivery.remote import fetch
 from gitops_ml.delivery.state import StateBranch
 from gitops_ml.delivery.targets.base import FencedError, Order, Target
 from gitops_ml.delivery.typed import Run
@@ -106,7 +107,7 @@ def look(desk: Desk, asked: bool = False) -> Situation:
 
     Raises `UserError` when one of them can't be read, or when main does not name the environment.
     """
-    main = StateBranch(desk.git, desk.remote, "main").fetch()
+    main = fetch(desk.git, desk.remote, "refs/heads/main")
     if main is None:
         raise UserError(f"{desk.remote} has no branch main.", "Push it, or name another remote.")
     world = read_world(desk.git, main, desk.branch.fetch(), desk.now())

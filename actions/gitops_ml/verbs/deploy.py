@@ -39,9 +39,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and change nothing")
     parser.add_argument("--repository", type=Path, default=Path(), help="the clone (default: this folder)")
-    parser.add_argument(
-        "--remote", default="origin", help="where main and deploy-state are (default: origin)"
-    )
 
 
 def run(options: argparse.Namespace, runner: Runner) -> int:
@@ -62,9 +59,7 @@ def run(options: argparse.Namespace, runner: Runner) -> int:
             return None
 
     with _targets(git, environment, runner) as target:
-        desk = Desk(
-            git, environment, target, review, this_run(runner.environ), say=_say, remote=options.remote
-        )
+        desk = Desk(git, environment, target, review, this_run(runner.environ), say=_say)
         with shielded(runner):
             if options.dry_run:
                 report = Report(look(desk, options.again))
@@ -147,7 +142,8 @@ def _tell(report: Report, environment: str, runner: Runner) -> None:
 
 
 def _afterwards(report: Report, desk: Desk, github: GitHub | None, repository: str, runner: Runner) -> None:
-    """The issue about the environment, and the model registry. Neither stops or undoes a deployment."""
+    """The issue about the environment, and MLflow's registry. Neither stops or undoes a deployment."""
+    _follow(report, desk, runner)
     trouble = trouble_of(report, desk)
     if github is not None and not report.overtaken:
         book = Book(github, repository)
@@ -161,6 +157,21 @@ def _afterwards(report: Report, desk: Desk, github: GitHub | None, repository: s
             runner.annotate(
                 "warning", f"The issue about {desk.environment} could not be written. {error.message}"
             )
+
+
+def _follow(report: Report, desk: Desk, runner: Runner) -> None:
+    """Let MLflow's alias of the environment name what serves there; also after a run that found nothing to do."""
+    world, live = report.last.world, report.last.live
+    manifest = world.manifest(live.release)
+    if report.overtaken or not live.healthy or manifest is None:
+        return
+    from gitops_ml.delivery import model_registry
+
+    said = model_registry.follow(runner.environ, world.pipeline, desk.environment, manifest)
+    if model_registry.is_trouble(said):
+        runner.annotate("warning", said)
+    elif said:
+        _say(f"{desk.environment}: {said}")
 
 
 def trouble_of(report: Report, desk: Desk) -> Trouble | None:
