@@ -10,6 +10,15 @@ from pathlib import Path
 from tests.tools.required import need
 
 _CONSOLE = re.compile(r":CONSOLE[(:]\d+\)?\] \"(.*)\", source:")
+# No window, and no name that could be found; an address of this machine can still be reached.
+OFFLINE = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+)
 
 
 @dataclass(frozen=True)
@@ -24,12 +33,7 @@ def open_page(page: Path, profile: Path, *options: str) -> Opened:
     """Open the file `page` with an empty profile in the folder `profile`; no other address can be reached."""
     command = [
         str(need("chromium")),
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--no-first-run",
-        "--host-resolver-rules=MAP * ~NOTFOUND",
+        *OFFLINE,
         f"--user-data-dir={profile}",
         "--virtual-time-budget=10000",
         "--enable-logging=stderr",
