@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from gitops_ml import cli
 from gitops_ml.delivery import worktree
+from gitops_ml.delivery.deployment import Live
 from gitops_ml.delivery.merged import find_merged
 from gitops_ml.delivery.trouble import Book, Trouble
+from gitops_ml.errors import UserError
 from gitops_ml.github import GitHub
 from gitops_ml.verbs import deploy as verb
 
@@ -120,7 +122,7 @@ def test_a_failure_is_one_issue_that_is_kept_true_and_closed(
     place.sick.clear()
     assert run(shop, "--again") == 0
     assert issue.state == "closed"
-    assert f"{second.release[:10]} serves staging and is healthy" in online.state.comments[-1].body
+    assert "staging runs what main wants, and is healthy" in online.state.comments[-1].body
     assert run(shop) == 0
     assert len(online.state.comments) == 2
 
@@ -135,6 +137,26 @@ def test_an_issue_that_cannot_be_written_does_not_change_the_outcome(
     online.trouble("POST", "/issues", READ_ONLY, times=20)
     assert run(shop) == 1
     assert "::warning::The issue about staging could not be written." in capsys.readouterr().out
+
+
+def test_a_target_that_cannot_be_reached_is_an_issue_too(
+    shop: Shop, place: Place, online: Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable() -> Live:
+        raise UserError("docker-1.example.org does not answer.", "Start it.")
+
+    shop.release()
+    with monkeypatch.context() as broken:
+        broken.setattr(place, "live", unreachable)
+        assert run(shop) == 2
+        assert run(shop) == 2
+        assert run(shop, environment="qa") == 2
+    (issue,) = online.state.issues
+    assert issue.title == "staging could not be brought to where main is"
+    assert "    docker-1.example.org does not answer." in issue.body
+    assert online.state.comments == []
+    assert run(shop) == 0
+    assert issue.state == "closed"
 
 
 def test_an_issue_of_somebody_else_is_left_alone(online: Forge) -> None:
@@ -221,7 +243,7 @@ def test_four_eyes_are_asked_of_the_forge(shop: Shop, place: Place, online: Forg
     push(shop.clone)
     release = shop.release()
     assert run(shop) == 0
-    place.put(place.live().__class__())
+    place.put(Live())
     shop.squash(shop.branch(release))
     place.applied.clear()
     assert run(shop, environment="production") == 0

@@ -32,6 +32,10 @@ ROUNDS = 3
 LONGEST_REASON = 500
 
 
+class NotNamedError(UserError):
+    """Main has no environment of that name, so there is nothing that could be in trouble."""
+
+
 @dataclass(frozen=True)
 class Desk:
     """What one run works with. `target` gets the world and the commit of main that it was read from."""
@@ -105,7 +109,7 @@ class Report:
 def look(desk: Desk, asked: bool = False) -> Situation:
     """Read main, the records and the environment anew, and decide; changes nothing.
 
-    Raises `UserError` when one of them can't be read, or when main does not name the environment.
+    Raises `NotNamedError` when main does not name the environment, `UserError` when one of them can't be read.
     """
     main = fetch(desk.git, desk.remote, "refs/heads/main")
     if main is None:
@@ -114,7 +118,7 @@ def look(desk: Desk, asked: bool = False) -> Situation:
     name = desk.environment
     if name not in world.pipeline.names:
         known = ", ".join(world.pipeline.names)
-        raise UserError(
+        raise NotNamedError(
             f"{name} is no environment in environments/pipeline.yaml.", f"Choose one of: {known}."
         )
     target = desk.target(world, main)

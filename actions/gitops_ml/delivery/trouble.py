@@ -54,7 +54,7 @@ class Trouble:
             "What to do, one of these:\n\n"
             f'- go back: `make rollback ENV={self.environment} REASON="..."`, and merge the pull request;\n'
             "- mend it and merge: the new release is tried by itself;\n"
-            f"- try the same release again: start the workflow `deliver` by hand, with {self.environment} in `again`.\n\n"
+            f"- try the release again: start the workflow `deliver` by hand, with `again: {self.environment}`.\n\n"
             f"This issue is closed by the run that finds {self.environment} healthy again.\n"
         )
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from gitops_ml.delivery.checkout import open_repository
-from gitops_ml.delivery.deploying import Desk, Report, Situation, deploy, look
+from gitops_ml.delivery.deploying import Desk, NotNamedError, Report, Situation, deploy, look
 from gitops_ml.delivery.git import Git
 from gitops_ml.delivery.merged import Merged, find_merged
 from gitops_ml.delivery.plan import has_failed
@@ -44,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, runner: Runner) -> int:
     git = open_repository(options.repository, runner.environ)
     github, repository = _forge(runner)
+    book = None if github is None else Book(github, repository)
     environment: str = options.environment
     warnings: list[str] = []
 
@@ -65,12 +66,14 @@ def run(options: argparse.Namespace, runner: Runner) -> int:
                 report = Report(look(desk, options.again))
                 _say(f"{environment}: {report.last.decision.action}: {report.last.decision.reason}")
             else:
-                report = deploy(desk, options.again)
+                report = _deployed(desk, options.again, book, runner)
     for warning in warnings:
         runner.annotate("warning", warning)
     _tell(report, environment, runner)
     if not options.dry_run:
-        _afterwards(report, desk, github, repository, runner)
+        _follow(report, desk, runner)
+        if not report.overtaken:
+            _write(book, trouble_of(report, desk), report.is_healthy(environment), environment, runner)
     return 1 if report.is_red else 0
 
 
@@ -141,22 +144,35 @@ def _tell(report: Report, environment: str, runner: Runner) -> None:
         runner.annotate("notice", f"{environment} waits: {why}")
 
 
-def _afterwards(report: Report, desk: Desk, github: GitHub | None, repository: str, runner: Runner) -> None:
-    """The issue about the environment, and MLflow's registry. Neither stops or undoes a deployment."""
-    _follow(report, desk, runner)
-    trouble = trouble_of(report, desk)
-    if github is not None and not report.overtaken:
-        book = Book(github, repository)
-        try:
-            if trouble is not None:
-                book.tell(trouble)
-            elif report.is_healthy(desk.environment):
-                serves = short(report.last.live.release)
-                book.close(desk.environment, f"{serves} serves {desk.environment} and is healthy.")
-        except UserError as error:
-            runner.annotate(
-                "warning", f"The issue about {desk.environment} could not be written. {error.message}"
-            )
+def _deployed(desk: Desk, asked: bool, book: Book | None, runner: Runner) -> Report:
+    """What the loop did. When a tool or a server failed it ends with that error, and the issue says so."""
+    try:
+        return deploy(desk, asked)
+    except NotNamedError:
+        raise
+    except UserError as error:
+        title = f"{desk.environment} could not be brought to where main is"
+        reason = f"{error.message}\n{error.fix}".strip()
+        trouble = Trouble(
+            desk.environment, title, reason, "what it was before, as far as is known", desk.run.url
+        )
+        _write(book, trouble, False, desk.environment, runner)
+        raise
+
+
+def _write(
+    book: Book | None, trouble: Trouble | None, is_healthy: bool, environment: str, runner: Runner
+) -> None:
+    """Keep the issue about the environment true. That it can't be written neither stops nor undoes a deployment."""
+    if book is None:
+        return
+    try:
+        if trouble is not None:
+            book.tell(trouble)
+        elif is_healthy:
+            book.close(environment, f"{environment} runs what main wants, and is healthy.")
+    except UserError as error:
+        runner.annotate("warning", f"The issue about {environment} could not be written. {error.message}")
 
 
 def _follow(report: Report, desk: Desk, runner: Runner) -> None:
