@@ -258,6 +258,8 @@ def test_a_fork_that_is_gone_is_still_a_fork() -> None:
     assert not trained_by(Trained.model_validate(run), pull, "octo/model")
     run["head_repository"] = {"full_name": "octo/model"}
     assert trained_by(Trained.model_validate(run), pull, "octo/model")
+    run["repository"] = {"full_name": "octo/other"}
+    assert not trained_by(Trained.model_validate(run), pull, "octo/model")
 
 
 def test_a_commit_that_two_pull_requests_claim_is_no_merge() -> None:

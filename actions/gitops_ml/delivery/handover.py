@@ -109,7 +109,7 @@ def judge(folder: Path, git: Git, head: str) -> None:
         raise NotTakenOverError(
             "The artifact's reports/run.json is about another model than model/model.skops."
         )
-    if not data_hash or run.data_hash != data_hash.removeprefix("sha256:"):
+    if run.data_hash != data_hash.removeprefix("sha256:"):
         raise NotTakenOverError("The artifact's reports/run.json names other data than model/contract.json.")
     commit = run.commit or ""
     if not _COMMIT.fullmatch(commit) or (
