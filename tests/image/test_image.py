@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import secrets
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -236,6 +239,33 @@ def test_a_tampered_model_refuses_to_start(shop: Shop, tmp_path: Path) -> None:
         shop.engine.remove(container)
     assert len(lines) == 1, lines
     assert "has the hash" in lines[0]
+
+
+def test_a_stop_during_the_start_ends_it_at_once(shop: Shop, tmp_path: Path) -> None:
+    """The first process of a container has no default action for the signal: unhandled, it would wait to be killed."""
+    contract = tmp_path / "contract.json"
+    os.mkfifo(contract)
+    contract.chmod(0o666)
+    tmp_path.chmod(0o755)
+    container = shop.engine.start([NETWORK, *HARDENED, f"--volume={tmp_path}:/model:ro"], shop.tag)
+    try:
+        deadline = time.monotonic() + 120
+        writing = None
+        while writing is None:
+            assert time.monotonic() < deadline, shop.engine.logs(container)
+            assert shop.engine.state(container).running, shop.engine.logs(container)
+            # Can be opened for writing when the service has opened it, and waits for its contract.
+            with contextlib.suppress(OSError):
+                writing = os.open(contract, os.O_WRONLY | os.O_NONBLOCK)
+        try:
+            shop.engine.stop(container, grace_s=100)
+        finally:
+            os.close(writing)
+        ended = shop.engine.state(container)
+        assert (ended.running, ended.exit_code) == (False, 128 + signal.SIGTERM)
+        assert shop.engine.logs(container) == ""
+    finally:
+        shop.engine.remove(container)
 
 
 def test_a_wrong_prediction_turns_smoke_red(shop: Shop) -> None:
