@@ -103,7 +103,7 @@ def commands(root: Path) -> list[tuple[str, list[str | Path]]]:
 
 
 def actionlint_is_content(root: Path) -> bool:
-    """Whether actionlint finds nothing, in the template's workflows where they will lie: beside the actions they use."""
+    """Whether actionlint finds nothing; the template's workflows are put where they will lie, beside their actions."""
     command = ["actionlint", "-shellcheck", "shellcheck"]
     with tempfile.TemporaryDirectory() as scratch:
         project = Path(scratch, "project")

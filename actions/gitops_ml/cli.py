@@ -19,6 +19,7 @@ VERBS: dict[str, str] = {
     "gate": "fail unless every needed job succeeded or was not needed",
     "image": "build the image of a model, smoke-test it, push it when asked",
     "release": "find, take over or record the release of main's files",
+    "recorded": "write the numbers of the release that an environment runs, to compare with",
     "promote": "open the pull request that moves a proven release to the next environment",
     "rollback": "open the pull request that brings an earlier release back",
     "scope": "say which parts of the pipeline a change touches",
