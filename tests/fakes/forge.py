@@ -20,7 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests.fakes import issues, pulls, refs, runs
+from tests.fakes import issues, pulls, refs, repository_settings, runs
 from tests.fakes.contract import Contract, ContractError
 from tests.fakes.request import BOT, Request
 from tests.fakes.state import State
@@ -169,6 +169,8 @@ class Forge:
             *(
                 (verb, repo + pattern, handler)
                 for verb, pattern, handler in (
+                    # First, because a branch's name, in the routes of references, may hold anything.
+                    *repository_settings.routes(self.state.settings, self.state.labels, request),
                     *pulls.routes(self.state, request),
                     *issues.routes(self.state, request),
                     *refs.routes(self.state, request),

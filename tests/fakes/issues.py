@@ -171,4 +171,5 @@ def new_label(state: State, request: Request) -> Answer:
     if name in state.labels:
         return invalid("Label", "name", "name already exists", "already_exists")
     state.labels[name] = request.body.get("color", COLOUR)
+    state.settings.descriptions[name] = request.body.get("description", "")
     return label(state, name, 201)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.fakes.git_remote import GitRemote
+from tests.fakes.repository_settings import RepositorySettings
 
 SHA = "a1" * 20
 MERGED_AT = "2026-01-01T00:00:00Z"
@@ -243,6 +244,7 @@ class State:
     runs: list[Run] = field(default_factory=list)
     artifacts: list[Artifact] = field(default_factory=list)
     comments: list[Comment] = field(default_factory=list)
+    settings: RepositorySettings = field(default_factory=RepositorySettings)
     next_id: int = 1000
 
     @property

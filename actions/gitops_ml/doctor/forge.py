@@ -1,0 +1,187 @@
+"""What the forge says of a repository, and what of it is missing. A refusal of one thing hides no other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from gitops_ml.delivery.state import BRANCH
+from gitops_ml.doctor.finding import Finding
+from gitops_ml.doctor.protection import FIX, Protection, judge_main, judge_state, of_classic, of_rules
+from gitops_ml.errors import UserError
+from gitops_ml.github import NotFoundError, segment
+from gitops_ml.settings.difference import differences
+from gitops_ml.settings.files import Setting
+from gitops_ml.settings.remote import PlanError, Remote, explained
+
+# Secrets of an environment: at the level of the repository, workflows of every branch could read them.
+_OF_ENVIRONMENTS = ("DEPLOY_SSH_KEY", "DEPLOY_KUBE_CONFIG")
+# The app's key has to be there, because proposing a promotion runs outside of any environment.
+_OF_REPOSITORY = ("GITOPS_ML_APP_KEY",)
+
+
+@dataclass(frozen=True)
+class Look:
+    """`title` is what is looked at; `judge` asks the forge, and raises `UserError` when it is refused."""
+
+    title: str
+    judge: Callable[[], Iterator[Finding]]
+
+
+def judge_forge(remote: Remote, settings: Sequence[Setting]) -> Iterator[Finding]:
+    """Everything that can be seen of the forge with this token."""
+    looks = (
+        Look("what protects main", partial(_main, remote, settings)),
+        Look(f"what protects {BRANCH}", partial(_state, remote)),
+        Look("what tokens of runs may do", partial(_actions, remote)),
+        Look("secrets of the repository", partial(_secrets, remote)),
+        Look("errors of CODEOWNERS", partial(_code_owners, remote)),
+        *(
+            Look(f"the environment {one.name}", partial(_environment, remote, one))
+            for one in settings
+            if one.kind == "environment"
+        ),
+        *(
+            Look(one.title, partial(_compare, remote, one))
+            for one in settings
+            if one.kind in ("repository", "label")
+        ),
+    )
+    for look in looks:
+        try:
+            # All of it before any of it, so that a refusal in the middle is not mistaken for a full account.
+            yield from list(look.judge())
+        except UserError as error:
+            yield refused(look.title, explained(error))
+
+
+def refused(title: str, error: UserError) -> Finding:
+    """What a refusal means: the plan does not have it, or this token may not see it."""
+    if isinstance(error, PlanError):
+        return Finding("plan", f"{title}: {error.message}", "GitHub does not enforce it here.", error.fix)
+    return Finding("unknown", f"{title}: {error.message}", "", error.fix)
+
+
+def _main(remote: Remote, settings: Sequence[Setting]) -> Iterator[Finding]:
+    wanted = Protection()
+    for one in settings:
+        includes = one.wanted.get("conditions", {}).get("ref_name", {}).get("include", [])
+        if one.kind == "ruleset" and {"~DEFAULT_BRANCH", "refs/heads/main"} & set(includes):
+            wanted = wanted.with_(of_rules(one.wanted["rules"]))
+    there = _rules(remote, "main")
+    try:
+        there = there.with_(
+            of_classic(_mapping(remote.github.get(f"{remote.path}/branches/main/protection")))
+        )
+    except UserError as error:
+        # Rulesets can be read by everybody, classic protection by administrators only.
+        if not isinstance(error, NotFoundError) and there == Protection():
+            raise
+    yield from judge_main(there, wanted)
+
+
+def _state(remote: Remote) -> Iterator[Finding]:
+    try:
+        remote.github.get(f"{remote.path}/branches/{BRANCH}")
+        yield Finding("ok", f"{BRANCH} is there")
+    except NotFoundError:
+        yield Finding(
+            "advice", f"{BRANCH} is not there yet", "The first delivery makes it.", "Merge a pull request."
+        )
+    yield from judge_state(_rules(remote, BRANCH))
+
+
+def _rules(remote: Remote, branch: str) -> Protection:
+    """What rulesets of every level ask of `branch`."""
+    return of_rules(map(_mapping, remote.github.pages(f"{remote.path}/rules/branches/{segment(branch)}")))
+
+
+def _actions(remote: Remote) -> Iterator[Finding]:
+    said = _mapping(remote.github.get(f"{remote.path}/actions/permissions/workflow"))
+    if said.get("can_approve_pull_request_reviews"):
+        yield Finding("ok", "workflows may open pull requests")
+    else:
+        yield Finding(
+            "missing",
+            "workflows may not open pull requests",
+            "Promotions and rollbacks from a workflow need it; from a laptop they work.",
+            f"{FIX}\nOr: Settings > Actions > General > Allow GitHub Actions to create and approve pull requests.",
+        )
+    if said.get("default_workflow_permissions") == "read":
+        yield Finding("ok", "tokens of runs can only read unless a job asks for more")
+    else:
+        why = "Every workflow that forgets to name its permissions may write everything."
+        yield Finding("advice", "tokens of runs can write everything by default", why, FIX)
+
+
+def _secrets(remote: Remote) -> Iterator[Finding]:
+    listed = remote.github.pages(f"{remote.path}/actions/secrets", key="secrets")
+    names = {str(_mapping(one).get("name")) for one in listed}
+    why = "A workflow on any branch can read it, also one that a pull request brings."
+    misplaced = sorted(names & set(_OF_ENVIRONMENTS))
+    for name in misplaced:
+        fix = f"Set it in the environment that needs it, then: gh secret delete {name}"
+        yield Finding("missing", f"the secret {name} stands at the level of the repository", why, fix)
+    others = sorted(names - set(_OF_ENVIRONMENTS) - set(_OF_REPOSITORY))
+    if others:
+        fix = "Move what only deployments need to the environment production."
+        yield Finding("advice", f"secrets at the level of the repository: {', '.join(others)}", why, fix)
+    if not misplaced:
+        yield Finding("ok", "no credentials of an environment stand at the level of the repository")
+
+
+def _code_owners(remote: Remote) -> Iterator[Finding]:
+    try:
+        errors = _mapping(remote.github.get(f"{remote.path}/codeowners/errors")).get("errors") or []
+    except NotFoundError:
+        return  # that there is no file is found in the clone
+    for one in map(_mapping, errors):
+        what = f"{one.get('path')}, line {one.get('line')}: {one.get('kind')}"
+        fix = str(one.get("suggestion") or one.get("message") or "")
+        yield Finding("missing", what, "GitHub leaves this line out.", fix)
+    if not errors:
+        yield Finding("ok", "GitHub can read CODEOWNERS, and its owners may write")
+
+
+def _environment(remote: Remote, setting: Setting) -> Iterator[Finding]:
+    title = f"the environment {setting.name}"
+    found = remote.read(setting)
+    if found.value is None:
+        why = "Its secrets, and who may use them, have no place."
+        yield Finding("missing", f"{title} is not there", why, FIX)
+        return
+    wrong = [one.line for one in differences(setting.wanted, found.value)]
+    if wrong:
+        why = "A workflow on another branch than main could take its credentials."
+        yield Finding("missing", f"{title}: {'; '.join(wrong)}", why, FIX)
+    else:
+        yield Finding("ok", f"{title} lets in {', '.join(setting.wanted['branches']) or 'every branch'} only")
+    for rule in found.value.get("protection_rules") or []:
+        if rule.get("type") == "required_reviewers":
+            why = (
+                "Approvals belong on the pull request: here a deployment waits up to 30 days, rollbacks too."
+            )
+            yield Finding("advice", f"{title} waits for reviewers", why, "Take them out in its settings.")
+
+
+def _compare(remote: Remote, setting: Setting) -> Iterator[Finding]:
+    found = remote.read(setting)
+    if found.value is None:
+        yield Finding(
+            "advice", f"the {setting.title} is not there", "It is made when it is first needed.", FIX
+        )
+        return
+    wrong = [one.line for one in differences(setting.wanted, found.value)]
+    if wrong:
+        why = "It is not what .github/settings says."
+        yield Finding("advice", f"{setting.title}: {'; '.join(wrong)}", why, FIX)
+    else:
+        yield Finding("ok", f"the {setting.title} is as .github/settings says")
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise UserError("The API answered with something that is not an object.", "Check GITHUB_API_URL.")
+    return value

@@ -1,0 +1,56 @@
+"""`gitops-ml doctor`: one page on what is missing here, in this clone and on the forge, each with its fix."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+from gitops_ml.delivery.access import find_github, find_place
+from gitops_ml.delivery.git import Git
+from gitops_ml.doctor.finding import Finding, failed, page
+from gitops_ml.doctor.forge import judge_forge
+from gitops_ml.doctor.local import judge_clone, read_clone
+from gitops_ml.errors import UserError
+from gitops_ml.runner import Runner
+from gitops_ml.settings.files import read_settings
+from gitops_ml.settings.remote import Remote
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--repository", type=Path, default=Path(), help="the clone (default: this folder)")
+    parser.add_argument("--remote", default="origin", help="whose settings are looked at (default: origin)")
+    parser.add_argument("--offline", action="store_true", help="look at this machine and this clone only")
+
+
+def run(options: argparse.Namespace, runner: Runner) -> int:
+    """1 when something important is missing."""
+    findings = list(judge_clone(read_clone(options.repository, options.remote, runner.environ)))
+    if not options.offline:
+        findings += _forge(options, runner)
+    text = page(findings)
+    print(text, end="")
+    runner.summary("### Doctor\n\n" + "\n".join("    " + line for line in text.splitlines()))
+    missing = sum(one.state == "missing" for one in findings)
+    runner.output("missing", str(missing))
+    return 1 if failed(findings) else 0
+
+
+def _forge(options: argparse.Namespace, runner: Runner) -> Iterator[Finding]:
+    place = find_place(Git(options.repository), options.remote, runner.environ)
+    if place is None:
+        yield Finding(
+            "unknown", "the settings on the forge", "", f"Name it: git remote add {options.remote} ..."
+        )
+        return
+    github = find_github(place, runner.environ)
+    if github is None:
+        fix = "Log in with `gh auth login`, or set GITHUB_TOKEN to the token of an administrator."
+        yield Finding("unknown", f"the settings of {place.repository}: there is no token", "", fix)
+        return
+    try:
+        settings = read_settings(options.repository)
+    except UserError as error:
+        yield Finding("missing", error.message, "Nothing says what the settings should be.", error.fix)
+        return
+    yield from judge_forge(Remote(github, place.repository), settings)
