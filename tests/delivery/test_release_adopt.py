@@ -183,6 +183,7 @@ CHANGES: list[tuple[str, Callable[[Files], None], str]] = [
     ("other commit", with_run(lambda run: run.update(commit="0" * 40)), "names the commit"),
     ("changed files", with_run(lambda run: run.update(commit=run["commit"] + "-dirty")), "names the commit"),
     ("no commit", with_run(lambda run: run.pop("commit")), "names the commit ''"),
+    ("a name of a commit", with_run(lambda run: run.update(commit="HEAD~1")), "names the commit"),
     ("an option", with_run(lambda run: run.update(commit="--is-ancestor")), "names the commit"),
 ]
 
