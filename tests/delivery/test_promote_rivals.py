@@ -93,6 +93,22 @@ def test_what_became_pointless_is_closed_with_the_reason(office: Office) -> None
     assert office.comments(number) == [f"production is at {named(candidate)} already."]
 
 
+def test_branches_of_what_was_merged_are_deleted_by_the_next_run(office: Office) -> None:
+    office.candidate()
+    office.promote()
+    merged = office.open[0].ref
+    office.merge(office.open[0].number)
+    assert merged in office.forge.state.git.heads()  # type: ignore[union-attr]
+    newer = office.candidate()
+    assert office.promote() == 0
+    assert (
+        [name for name in office.forge.state.git.heads() if "/" in name]
+        == [  # type: ignore[union-attr]
+            f"promote/production/{newer.release[2:10]}"
+        ]
+    )
+
+
 def test_what_main_took_back_is_closed_unless_a_person_asked_for_it(office: Office) -> None:
     candidate = office.candidate()
     office.promote()

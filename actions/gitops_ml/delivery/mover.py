@@ -72,6 +72,15 @@ class Mover:
             else:
                 self._close(pull, why)
 
+    def sweep(self, environment: str) -> None:
+        """Delete the branches by which `environment` came where it is, where GitHub is not set to do that itself."""
+        here = self.world.desired[environment].release
+        for kind in ("promote", "rollback") if here else ():
+            name = f"{kind}/{environment}/{(here or '')[2:10]}"
+            tip = self.branches.tip(name)
+            if tip is not None and not self.pulls.open_ones(name):
+                self.branches.drop(name, tip)
+
     def _open(self, kind: Kind, environment: str) -> dict[int, Pull]:
         """The open pull requests of this kind. A list that is read from a copy may not show what was just made."""
         prefix = f"{kind}/{environment}/"

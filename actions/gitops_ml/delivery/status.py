@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +11,7 @@ from gitops_ml.delivery.deployment import Deployment
 from gitops_ml.delivery.propose import Proposal, propose
 from gitops_ml.delivery.release import short
 from gitops_ml.delivery.world import Desired, World
+from gitops_ml.escape import visible
 
 State = Literal["in sync", "behind", "deploying", "failed", "unhealthy", "drifted", "revoked", "empty"]
 
@@ -96,8 +98,11 @@ def _state(world: World, desired: Desired) -> State:
     return "behind" if by_us else "drifted"
 
 
-def table(world: World) -> str:
-    """The rows and what is pending, as text for a terminal; every value is of a checked type, so none can act."""
+def table(world: World, branches: Sequence[str] = ()) -> str:
+    """The rows, what is wrong and what is pending, as text for a terminal; nothing in it can act.
+
+    `branches` are those of the remote on which environments are asked to move; they stand for open pull requests.
+    """
     head = ("environment", "state", "release", "wanted", "commit", "metric", "since", "by")
     lines = [head, *(_cells(row) for row in rows(world))]
     widths = [max(len(line[index]) for line in lines) for index in range(len(head))]
@@ -105,19 +110,66 @@ def table(world: World) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     ]
-    for proposal in pending(world):
-        text += [
-            "",
-            f"{proposal.environment}: {proposal.reason}" + (", ready to promote" if proposal.release else ""),
-        ]
-        text += [proposal.hint] if proposal.hint else []
+    for part in (
+        troubles(world),
+        [line for each in pending(world) for line in _pending(world, each, branches)],
+    ):
+        text += ["", *part] if part else []
     if world.facts.unreadable:
         names = sorted(world.facts.unreadable)
-        text += [
-            "",
-            f"{len(names)} records on deploy-state are unreadable and count as absent, first: {names[0]}",
-        ]
+        said = f"{len(names)} records on deploy-state are unreadable and count as absent, first: {names[0]}"
+        text += ["", visible(said, 300)]
     return "\n".join(text) + "\n"
+
+
+def troubles(world: World) -> list[str]:
+    """One line for each environment that is not where main wants it: what is the matter, and what helps."""
+    return [f"{row.environment}: {said}" for row in rows(world) if (said := _trouble(world, row))]
+
+
+def _trouble(world: World, row: Row) -> str:
+    name, live, wanted = row.environment, short(row.live), short(row.wanted)
+    back = f'go back with: make rollback ENV={name} REASON="..."'
+    last = world.facts.history(name)[-1:]
+    why = last[0].outcome.reason if last and last[0].outcome is not None else ""
+    because = f" ({visible(why, 200)})" if why else ""
+    match row.state:
+        case "failed":
+            return f"{wanted} could not become healthy{because}, {live} serves; {back}"
+        case "unhealthy":
+            return f"{live} is not healthy{because}; {back}"
+        case "revoked":
+            reason = visible(world.revoked.reason(row.live or "") or "", 200)
+            return f"{live} serves and is revoked ({reason}); {back}"
+        case "drifted":
+            return f"{live} runs there and main wants {wanted}; the next run of deliver puts that back"
+        case "deploying":
+            return f"a deployment of {short(last[0].release)} has begun and has no outcome yet"
+        case "behind":
+            return f"main wants {wanted}; the next run of deliver brings it there"
+        case _:
+            return ""
+
+
+def _pending(world: World, proposal: Proposal, branches: Sequence[str]) -> Iterator[str]:
+    """What could be promoted to one environment, or what is on its way to it already."""
+    name, here = proposal.environment, world.desired[proposal.environment].release
+    moves = [branch.split("/") for branch in branches]
+    asked = [
+        (kind, release)
+        for kind, environment, digits in (move for move in moves if len(move) == 3)
+        for release in world.facts.releases
+        if environment == name and release[2:10] == digits and release != here
+    ]
+    for kind, release in asked:
+        word = "a rollback to" if kind == "rollback" else "the promotion of"
+        yield f"{name}: {word} {short(release)} is open, on the branch {kind}/{name}/{release[2:10]}"
+    if proposal.release is None:
+        yield f"{name}: {visible(proposal.reason.removeprefix(f'{name} stays at {short(here)}: '), 300)}"
+    elif ("promote", proposal.release) not in asked:
+        yield f"{name}: {proposal.reason}, ready to promote: make promote"
+    if proposal.hint:
+        yield proposal.hint
 
 
 def _cells(row: Row) -> tuple[str, ...]:

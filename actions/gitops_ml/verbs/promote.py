@@ -115,6 +115,8 @@ def _promote(shop: Workshop, environment: str, options: argparse.Namespace) -> P
     mover = shop.mover()
     if mover is None:
         return Promoted(found, said="" if move is None else shop.by_hand(move))
+    if options.automatic:
+        mover.sweep(environment)
     rollbacks = mover.pulls.open_ones(f"rollback/{environment}/")
     if rollbacks and move is not None:
         why = f"the rollback #{rollbacks[0].number} of {environment} is open"

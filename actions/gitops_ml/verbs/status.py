@@ -29,10 +29,18 @@ def run(options: argparse.Namespace, runner: Runner) -> int:
         fetch(git, options.remote, runner)
     main, state = find_main(git, options.remote), find_state(git, options.remote)
     world = read_world(git, main, state, dt.datetime.now(dt.UTC))
-    text = table(world)
+    text = table(world, [] if options.offline else moves(git, options.remote))
     print(text, end="")
     runner.summary("### Environments\n\n" + "\n".join("    " + line for line in text.splitlines()))
     return 1 if any(row.state in WRONG for row in rows(world)) else 0
+
+
+def moves(git: Git, remote: str) -> list[str]:
+    """The branches of `remote` by which environments are asked to move; none when it can't be asked."""
+    if remote not in git.run("remote").text.split():
+        return []
+    listed = git.try_("ls-remote", "--refs", remote, "refs/heads/promote/*", "refs/heads/rollback/*").text
+    return [line.partition("refs/heads/")[2] for line in listed.splitlines()]
 
 
 def fetch(git: Git, remote: str, runner: Runner) -> None:
