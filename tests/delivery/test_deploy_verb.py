@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from gitops_ml import cli
-from gitops_ml.delivery import worktree
 from gitops_ml.delivery.deployment import Live
 from gitops_ml.delivery.merged import find_merged
 from gitops_ml.delivery.trouble import Book, Trouble
@@ -262,12 +261,25 @@ def test_four_eyes_are_asked_of_the_forge(shop: Shop, place: Place, online: Forg
     assert (deployment.intent.by, deployment.intent.approvers) == ("ann", ("ann", "ben"))
 
 
-def test_targets_get_the_files_of_main_and_not_those_of_the_clone(shop: Shop) -> None:
-    main = git(shop.clone, "rev-parse", "main")
+def test_targets_get_the_files_of_main_and_not_those_of_the_clone(
+    shop: Shop, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = PIPELINE.replace("follow: true}", "follow: true, target: {kind: compose}}")
+    commit(shop.clone, "Use a Docker host", environments__pipeline_yaml=changed)
+    push(shop.clone)
+    shop.release()
+    commit(shop.clone, "Not pushed", src__model_py="version = 88\n")
     (shop.clone / "src" / "model.py").write_text("changed by hand\n", encoding="utf-8")
-    with worktree.files_of(shop.git, main) as folder:
-        assert (folder / "src" / "model.py").read_text(encoding="utf-8") == "version = 0\n"
+    given: list[Path] = []
+
+    def chosen(environment: str, pipeline: object, folder: Path, *others: object) -> Place:
+        assert (folder / "src" / "model.py").read_text(encoding="utf-8") == "version = 1\n"
         assert folder.name == shop.clone.name
-        left = folder
-    assert not left.exists()
+        given.append(folder)
+        return place
+
+    monkeypatch.setattr(verb, "choose", chosen)
+    assert run(shop) == 0
+    assert given
+    assert not any(folder.exists() for folder in given)
     assert git(shop.clone, "worktree", "list").count("\n") == 0
