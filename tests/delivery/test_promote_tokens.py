@@ -6,6 +6,9 @@ import subprocess
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+from gitops_ml.delivery.merged import find_merged
+from gitops_ml.github import GitHub
+
 from tests.delivery.office import Office, named
 
 
@@ -25,6 +28,31 @@ def test_a_dispatched_run_names_the_person_who_asked(office: Office) -> None:
     # Whoever asks for the same again does not take the name away from the one whose approval doesn't count.
     assert office.promote(by="bob") == 0
     assert office.open[0].body.rstrip().splitlines()[-1] == "Requested-By: ann"
+
+
+def test_who_asked_can_not_take_the_name_away_and_approve(office: Office) -> None:
+    office.candidate()
+    assert office.run("promote") == 0
+    (pull,) = office.open
+    ann = GitHub(office.forge.api_url, office.forge.token_of("ann"))
+    ann.send("PATCH", f"/repos/octo/model/pulls/{pull.number}", {"body": "Requested-By: nobody"})
+    office.forge.approve(pull.number, by="ann")
+    found = find_merged(ann, "octo/model", office.merge(pull.number))
+    assert found is not None
+    assert found.review.requested_by == "ann"
+    assert found.review.approvers == {"ann"}
+    assert found.review.others == frozenset()
+
+
+def test_what_automation_proposed_may_be_approved_by_whoever_merged_the_code(office: Office) -> None:
+    office.candidate()
+    office.promote()
+    (pull,) = office.open
+    office.forge.approve(pull.number, by="ann")
+    github = GitHub(office.forge.api_url, office.forge.token_of("ann"))
+    found = find_merged(github, "octo/model", office.merge(pull.number))
+    assert found is not None
+    assert found.review.others == {"ann"}
 
 
 def test_a_person_who_wants_what_automation_opened_is_named(office: Office) -> None:

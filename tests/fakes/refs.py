@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from subprocess import CalledProcessError
 from urllib.parse import unquote
 
 from tests.fakes import pulls
@@ -15,6 +16,7 @@ def routes(state: State, request: Request) -> list[Route]:
     return [
         ("GET", r"/branches/(.+)", lambda name: branch(state, unquote(name))),
         ("GET", r"/git/ref/heads(?:/|%2F)(.+)", lambda name: ref(state, unquote(name))),
+        ("GET", r"/git/commits/([0-9a-f]{40})", lambda sha: commit(state, sha)),
         ("DELETE", r"/git/refs/heads(?:/|%2F)(.+)", lambda name: deleted(state, unquote(name))),
     ]
 
@@ -33,6 +35,14 @@ def ref(state: State, name: str) -> Answer:
     tip = _tip(state, name)
     found = {"ref": f"refs/heads/{name}", "object": {"type": "commit", "sha": tip}}
     return Answer(404, dict(NOT_FOUND.body)) if tip is None else Answer(200, found)
+
+
+def commit(state: State, sha: str) -> Answer:
+    try:
+        message = "" if state.git is None else state.git.git("log", "-1", "--format=%B", sha, "--")
+    except CalledProcessError:
+        message = ""
+    return Answer(200, {"sha": sha, "message": message}) if message else Answer(404, dict(NOT_FOUND.body))
 
 
 def deleted(state: State, name: str) -> Answer:

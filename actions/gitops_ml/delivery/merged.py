@@ -71,7 +71,9 @@ def find_merged(github: GitHub, repository: str, commit: str, branch: str = "mai
         return None
     return Merged(
         pull.number,
-        Review(pull.user.login, _approvers(github, repository, pull), _requested_by(pull)),
+        Review(
+            pull.user.login, _approvers(github, repository, pull), _requested_by(github, repository, pull)
+        ),
     )
 
 
@@ -101,12 +103,25 @@ def read_pulls(items: Iterable[Any]) -> list[Pull]:
     return found
 
 
-def _requested_by(pull: Pull) -> str | None:
-    """The person whom a bot names; what a person writes about somebody else does not count."""
+def _requested_by(github: GitHub, repository: str, pull: Pull) -> str | None:
+    """The person whom a bot names; what a person writes about somebody else does not count.
+
+    The commit that was approved decides: unlike the text beside it, nobody can change it afterwards.
+    """
     if not pull.user.is_bot:
         return None
-    named = _TRAILER.findall(pull.body or "")
+    named = _TRAILER.findall(_message(github, repository, pull.head.sha)) or _TRAILER.findall(pull.body or "")
     return str(named[-1]) if named else None
+
+
+def _message(github: GitHub, repository: str, commit: str) -> str:
+    """The message of `commit`; Gitea and Forgejo have it one level deeper."""
+    try:
+        found = github.get(f"{repo_path(repository)}/git/commits/{commit}")
+    except NotFoundError:
+        return ""
+    inner = found.get("commit", found) if isinstance(found, dict) else {}
+    return str(inner.get("message", "")) if isinstance(inner, dict) else ""
 
 
 def _approvers(github: GitHub, repository: str, pull: Pull) -> frozenset[str]:
