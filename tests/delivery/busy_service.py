@@ -21,7 +21,7 @@ import tiny_service
 
 # A release is proven with a few predictions; what goes wrong later is what traffic alone can show.
 PROVEN = 4
-# Long enough for a careless deployment to have taken the old release away.
+# Long enough for a careless deployment to have taken the old release away. It ends in the middle of a request.
 CRASHES_AFTER_S = 0.5
 BOUNDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 
@@ -45,16 +45,12 @@ class Histogram:
         return "".join(line.format(name, total) for name, total in zip(names, totals, strict=True))
 
 
-def crash() -> None:
-    print("cannot allocate memory", file=sys.stderr, flush=True)
-    os._exit(3)
-
-
 def serve(host: str, port: int) -> ThreadingHTTPServer:
     server = tiny_service.serve(os.environ, host, port)
     server.socket.listen(512)
     trouble = os.environ.get("TROUBLE", "")
-    seconds, doomed = Histogram(), threading.Event()
+    seconds = Histogram()
+    doomed: dict[str, float] = {}
     number = itertools.count(1)
     plain: Any = server.RequestHandlerClass
 
@@ -74,9 +70,11 @@ def serve(host: str, port: int) -> ThreadingHTTPServer:
 
         def do_POST(self) -> None:  # noqa: N802 -- named by http.server
             began, late = time.monotonic(), next(number) > PROVEN
-            if late and trouble == "crashes" and not doomed.is_set():
-                doomed.set()
-                threading.Timer(CRASHES_AFTER_S, crash).start()
+            if late and trouble == "crashes":
+                doomed.setdefault("at", began + CRASHES_AFTER_S)
+                if began >= doomed["at"]:
+                    print("cannot allocate memory", file=sys.stderr, flush=True)
+                    os._exit(3)
             if late and trouble == "fails":
                 self.rfile.read(int(self.headers["content-length"]))
                 self.answer(500, {"error": "the service failed"})
