@@ -46,9 +46,16 @@ def tried(
     variables: Mapping[str, str],
     network: str = "",
     options: Sequence[str] = HARDENED,
+    name: str = "",
 ) -> Iterator[Trial]:
-    """Run `image` with `variables`, on a port that the kernel chooses; raises `UserError` when the engine refuses."""
-    name = f"gitops-ml-trial-{secrets.token_hex(4)}"
+    """Run `image` with `variables`, on a port that the kernel chooses; raises `UserError` when the engine refuses.
+
+    A container that has this `name` already, left behind by a process that was killed, is removed first.
+    """
+    if name:
+        engine.remove(name)
+    else:
+        name = f"gitops-ml-trial-{secrets.token_hex(4)}"
     words = [f"--name={name}", *options, *(f"--env={key}={value}" for key, value in variables.items())]
     # The name is known before the engine answers, so that nothing stays behind when this process is ended there.
     try:

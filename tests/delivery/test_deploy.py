@@ -324,6 +324,9 @@ def test_what_was_changed_by_hand_is_written_down_and_brought_back(shop: Shop, p
     before = tip(shop)
     assert run(shop, place).is_red
     assert tip(shop) == before
+    place.put(Live(None, "sha256:" + "7" * 64, False, live.fence))
+    assert run(shop, place).is_red
+    assert state(shop) == "drifted"
 
 
 def test_an_image_from_another_repository_is_refused(shop: Shop, place: Place) -> None:

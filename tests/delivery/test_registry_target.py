@@ -23,8 +23,10 @@ from gitops_ml.delivery.state import StateBranch
 from gitops_ml.delivery.targets.base import FencedError, Order
 from gitops_ml.delivery.targets.registry import Registry
 from gitops_ml.delivery.targets.settings import RegistryTarget
+from gitops_ml.delivery.typed import fingerprint
 from gitops_ml.engine import Build, Docker
 from gitops_ml.errors import UserError
+from gitops_ml.trial import free_port
 
 from tests.delivery import tiny_service
 from tests.delivery.repositories import PIPELINE, commit, push
@@ -249,6 +251,18 @@ def test_a_late_run_moves_no_tag(street: Shop, factory: Factory, monkeypatch: py
         on_time.apply(Order("staging", first, fence))
     assert len(tries) == 1
     assert tagged(factory) == second.artifacts.digest
+
+
+def test_the_container_that_a_killed_run_left_behind_is_removed(street: Shop, factory: Factory) -> None:
+    release = factory.release(street)
+    name = f"gitops-ml-trial-staging-{fingerprint(factory.images)[:12]}"
+    options = [f"--name={name}", "--network=host", f"--env=SERVING_PORT={free_port()}"]
+    left = factory.engine.start(options, release.artifacts.image)
+    assert containers(factory) != []
+    assert deploy(street) == 0
+    assert containers(factory) == []
+    with pytest.raises(UserError, match="has no container"):
+        factory.engine.state(left)
 
 
 def test_what_serves_already_is_proven_without_moving_anything(

@@ -84,6 +84,8 @@ def _state(world: World, desired: Desired) -> State:
         return "deploying"
     if live.release is not None and not live.healthy:
         return "unhealthy"
+    if live.release is None and live.digest is not None:
+        return "drifted"  # something runs that is no release
     if live.release is None:
         return "empty" if desired.release is None else "behind"
     if live.release == desired.release:

@@ -22,6 +22,7 @@ from gitops_ml.delivery.records import load_facts
 from gitops_ml.delivery.state import StateBranch
 from gitops_ml.delivery.targets.base import FencedError, Order
 from gitops_ml.delivery.targets.settings import RegistryTarget
+from gitops_ml.delivery.typed import fingerprint
 from gitops_ml.delivery.web import WebService
 from gitops_ml.errors import UserError
 from gitops_ml.trial import Trial, tried
@@ -102,7 +103,9 @@ class Registry:
         engine = engines.find(self.environ, builds=False)
         image = order.release.artifacts.image
         engine.pull(image)
-        with tried(engine, image, order.variables, self.settings.network) as trial:
+        # One at a time for each environment, so what a killed run left running has this name.
+        name = f"gitops-ml-trial-{self.environment}-{fingerprint(self.pipeline.image)[:12]}"
+        with tried(engine, image, order.variables, self.settings.network, name=name) as trial:
             problem = _await_ready(trial)
             if problem:
                 return Proof((Check("version", False, problem), Check("smoke", False, problem)))
