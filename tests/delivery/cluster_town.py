@@ -23,6 +23,7 @@ from gitops_ml.delivery.typed import Run
 from tests.delivery.repositories import git
 from tests.delivery.truth import START
 from tests.fakes.cluster import Cluster
+from tests.tools.required import need
 
 NAMESPACE = "tumour-triage-staging"
 NAME = "tumour-triage"
@@ -60,7 +61,9 @@ class Town:
             f"environments/{path.name}": path.read_bytes() for path in (project / "environments").iterdir()
         }
         home.mkdir()
-        environ = {**os.environ, "HOME": str(home), "KUBECONFIG": str(cluster.kubeconfig(home / "config"))}
+        path = os.pathsep.join([str(need("kubectl").parent), os.environ["PATH"]])
+        config = cluster.kubeconfig(home / "config")
+        environ = {**os.environ, "PATH": path, "HOME": str(home), "KUBECONFIG": str(config)}
         cluster.namespace(NAMESPACE)
         return cls(cluster, project, environ, read_policy(files)[0])
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from gitops_ml.delivery.manifests import FENCE
 from gitops_ml.delivery.release import short
 from gitops_ml.delivery.targets.base import FencedError, Order
@@ -17,6 +19,7 @@ from gitops_ml.delivery.targets.settings import Canary
 from tests.delivery.cluster_town import NAME, NAMESPACE, Town
 from tests.delivery.test_kubernetes_target import environ, project, template
 from tests.fakes.cluster import Cluster
+from tests.tools.required import ROOT
 
 __all__ = ["environ", "project", "template"]
 
@@ -158,3 +161,47 @@ def test_a_pod_that_started_anew_has_counted_from_nothing() -> None:
     now = {"a": Counts(4, 1), "b": Counts(30, 2), "c": Counts(7, 0)}
     sample = total(now, before)
     assert (sample.answers, sample.errors) == (4 + 20 + 7, 1 + 2)
+
+
+PATH = re.compile(
+    r"/(?:api/v1|apis/([^/]+)/[^/]+)/namespaces/[^/]+/(\w+)(?:/([^/?]+))?(/proxy)?",
+)
+
+
+def used(seen: list[tuple[str, str]]) -> set[tuple[str, str, str]]:
+    """The rights that the requests `seen` needed: group, resource and verb, as a Role has them."""
+    found = set()
+    for method, target in seen:
+        match = PATH.match(target)
+        if match is None:
+            continue
+        group, plural, name, proxy = match.groups()
+        verb = {"POST": "create", "PATCH": "patch", "DELETE": "delete"}.get(method, "get" if name else "list")
+        found.add((group or "", plural + (proxy or ""), "watch" if "watch=" in target else verb))
+        if method == "PATCH" and "fieldManager" in target and "force=" in target:
+            found.add((group or "", plural, "create"))  # server-side apply of what is not there yet
+    return found
+
+
+def test_the_documented_role_is_all_that_a_deployment_needs(town: Town) -> None:
+    town.paused = lambda: town.traffic(30)
+    assert town.target(canary=POLICY).apply(town.order(2, fence=9)) == ""
+    assert "serves again" in town.target().apply(town.order(3, fence=10, fault="dies"))
+    assert dict(town.target().prove(town.order(2, fence=9)))["smoke"]
+    page = (ROOT / "docs" / "delivery.md").read_text(encoding="utf-8")
+    (role,) = [
+        yaml.safe_load(text)
+        for text in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+        if "kind: Role\n" in text
+    ]
+    documented = {
+        (group, resource, verb)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    needed = used(town.cluster.seen)
+    assert needed - documented == set()
+    # What the overlay of another project has, a ConfigMap for instance, is in the list as well.
+    assert {one for one in documented - needed if one[1] != "configmaps"} == set()

@@ -73,7 +73,7 @@ class Kubectl:
         if re.search(r"namespaces \S+ not found", said.errors):
             fix = f"Create it once: kubectl create namespace {self.namespace}"
         elif "forbidden" in said.errors.lower():
-            fix = "docs/delivery.md lists the rights that a deployment needs."
+            fix = "docs/delivery.md of the template lists the rights that a deployment needs."
         return UserError(f"kubectl {verb} failed: {said.problem}", fix)
 
     def get(self, *words: str) -> list[Object]:
