@@ -70,6 +70,16 @@ class Shelf:
             [self.engine.command, "image", "rm", "--force", *sorted(names)], env=environ, capture_output=True
         )
 
+    def unpublish(self, release: Manifest) -> None:
+        """Take it out of the registry; the engine keeps what it has."""
+        address, _, name = self.repository.partition("/")
+        connection = http.client.HTTPConnection(address, timeout=60)
+        try:
+            connection.request("DELETE", f"/v2/{name}/manifests/{release.artifacts.digest}")
+            assert connection.getresponse().status == 202
+        finally:
+            connection.close()
+
     def _make(self, fault: str, trouble: str, number: int) -> Manifest:
         context = self.folder / "context"
         context.mkdir(exist_ok=True)

@@ -23,6 +23,7 @@ from gitops_ml.delivery.targets.base import FencedError
 from gitops_ml.delivery.targets.docker_host import find_docker
 from gitops_ml.delivery.targets.settings import Canary
 from gitops_ml.engine import Docker
+from gitops_ml.errors import UserError
 
 from tests.delivery import docker_machine
 from tests.delivery.docker_machine import BODY, Clients, Machine, Shelf, clients, order
@@ -285,6 +286,20 @@ def test_what_people_do_by_hand_shows(machine: Machine, shelf: Shelf) -> None:
     assert machine.target().apply(order(second, 2)) == ""
     assert machine.identity("proxy") != proxy, "another configuration"
     assert target.live().healthy
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_release_that_the_host_has_needs_no_registry(machine: Machine, shelf: Shelf) -> None:
+    kept, gone = shelf.release(3), shelf.release(4)
+    for release in (kept, gone):
+        shelf.unpublish(release)
+    machine.run("image", "rm", "--force", gone.artifacts.image)
+    target = machine.target()
+    assert target.apply(order(kept, 1)) == ""
+    with pytest.raises(UserError, match="docker pull failed"):
+        target.apply(order(gone, 2))
+    live = target.live()
+    assert (live.release, live.healthy, live.fence) == (kept.release, True, 2)
 
 
 def test_by_hand_one_colour_runs_with_its_limits_and_is_no_release(machine: Machine, shelf: Shelf) -> None:

@@ -85,7 +85,9 @@ class DockerHost:
         return found
 
     def pull(self, image: str) -> None:
-        self.run("pull", "--quiet", image)
+        """Fetch `image`, named by its digest; one that is here is the same one, even when its registry is down."""
+        if self.call("image", "inspect", image).returncode != 0:
+            self.run("pull", "--quiet", image)
 
     def logs(self, container: Container, lines: int) -> list[str]:
         """The last lines that it wrote and that say something."""
