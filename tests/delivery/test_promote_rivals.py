@@ -145,10 +145,10 @@ def test_two_environments_do_not_disturb_each_other(office: Office) -> None:
     older = office.shop.world().desired["qa"].release
     newer = office.candidate()
     assert office.promote() == 0
-    assert sorted(titles(office)) == [
-        f"Promote {named(older)} to production",
+    assert set(titles(office)) == {
+        f"Promote {named(str(older))} to production",
         f"Promote {named(newer)} to qa",
-    ]
+    }
 
 
 def start(office: Office, release: str, by: str) -> subprocess.Popen[str]:
