@@ -96,7 +96,8 @@ def _judge_policy(clone: Clone) -> Iterator[Finding]:
     match clone.policy:
         case None:
             why = "Without it nothing is deployed; everything up to the merge works."
-            yield Finding("advice", f"there is no {PIPELINE}", why, "docs/environments.md of the template describes it.")
+            fix = "docs/environments.md of the template describes it."
+            yield Finding("advice", f"there is no {PIPELINE}", why, fix)
         case UserError() as error:
             yield Finding("missing", error.message, "Every deployment stops at it.", error.fix)
         case Pipeline() as pipeline:
