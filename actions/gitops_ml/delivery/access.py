@@ -43,8 +43,7 @@ def find_place(git: Git, remote: str, environ: Mapping[str, str]) -> Place | Non
         found = parse_address(git.try_("remote", "get-url", remote).text)
         if found is None:
             return None
-        host, repository = found
-        server = f"https://{host}"
+        server, repository = found
     if not api:
         # Where an Enterprise Server has its API. Forgejo and Gitea say theirs in GITHUB_API_URL.
         api = "https://api.github.com" if server == "https://github.com" else f"{server}/api/v3"
@@ -52,19 +51,23 @@ def find_place(git: Git, remote: str, environ: Mapping[str, str]) -> Place | Non
 
 
 def parse_address(address: str) -> tuple[str, str] | None:
-    """Host and `owner/name` of a git address; None for a folder or something else."""
+    """The web server and `owner/name` of a git address; None for a folder or something else."""
     if "://" in address:
         parts = urlsplit(address)
         host, path = parts.hostname or "", parts.path.strip("/")
         if parts.scheme not in ("https", "http", "ssh", "git"):
             return None
+        if parts.scheme in ("https", "http"):
+            # Without the name and password that may stand before the host.
+            host = parts.netloc.rpartition("@")[2]
     else:
         match = _SCP.fullmatch(address)
         if match is None:
             return None
         host, path = match[1], match[2]
     path = path.removesuffix(".git")
-    return (host, path) if host and _REPOSITORY.fullmatch(path) else None
+    scheme = "http" if address.startswith("http://") else "https"
+    return (f"{scheme}://{host}", path) if host and _REPOSITORY.fullmatch(path) else None
 
 
 def find_token(place: Place, environ: Mapping[str, str]) -> str:
