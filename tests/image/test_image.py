@@ -12,71 +12,27 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 import yaml
+from gitops_ml.delivery.targets.docker_host import find_docker
 from gitops_ml.engine import Docker
-from gitops_ml.golden import read_contract, read_golden
-from gitops_ml.smoke import Expected, Plan, Summary, smoke
+from gitops_ml.golden import read_contract
+from gitops_ml.smoke import smoke
 from gitops_ml.trial import HARDENED, free_port
 
-from tests.template.workbench import PATIENCE_S, Workbench, set_up
+from tests.delivery import docker_machine
+from tests.delivery.docker_machine import Machine, clients, order
+from tests.image.shop import NETWORK, Shop
+from tests.template.workbench import set_up
+from tests.tools.required import ROOT
 
 # Stands for the password in the address of an index: the build gets it, the image may not.
 SECRET = f"secret-{secrets.token_hex(8)}.invalid"
-# The tests' own engine has no bridge, and every other one has the host's network too.
-NETWORK = "--network=host"
 NOT_FOR_SERVING = {"mlflow", "mlflow-skinny", "dvc", "matplotlib", "pytest", "uv", "pip", "ruff"}
-
-
-@dataclass(frozen=True)
-class Shop:
-    """A trained project and its image, built by the project's own `make image`."""
-
-    bench: Workbench
-    engine: Docker
-    tag: str
-    printed: str
-
-    def docker(self, *words: str) -> str:
-        """Run one docker command that must succeed."""
-        done = subprocess.run(
-            [self.engine.command, *words],
-            env={**self.engine.environ, "DOCKER_BUILDKIT": "1"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
-        )
-        assert done.returncode == 0, f"docker {' '.join(words)} failed:\n{done.stdout}{done.stderr}"
-        return done.stdout
-
-    def python(self, code: str, *options: str) -> Any:
-        """What `code` prints as JSON inside the image."""
-        command = ["run", "--rm", NETWORK, *options, "--entrypoint=/venv/bin/python", self.tag, "-c", code]
-        return json.loads(self.docker(*command))
-
-    def layers(self, tag: str) -> list[str]:
-        return list(json.loads(self.docker("image", "inspect", "--format={{json .RootFS.Layers}}", tag)))
-
-    def plan(self, *options: str) -> Plan:
-        """The smoke test of this image, with more options for its container."""
-        project = self.bench.project
-        contract = read_contract(project / "model/contract.json")
-        golden = read_golden(
-            project / "build/test.parquet", project / "reports/predictions.parquet", contract, 20
-        )
-        expected = Expected(
-            contract.model_hash, contract.data_hash, self.bench.json("reports/image/image.json")["revision"]
-        )
-        return Plan(self.tag, expected, golden, "host", options=(*HARDENED, *options))
-
-    def failed(self, summary: Summary) -> dict[str, str]:
-        return {check.name: check.detail for check in summary.checks if not check.ok}
 
 
 @pytest.fixture(scope="module")
@@ -266,6 +222,43 @@ def test_a_stop_during_the_start_ends_it_at_once(shop: Shop, tmp_path: Path) -> 
         assert shop.engine.logs(container) == ""
     finally:
         shop.engine.remove(container)
+
+
+def test_releases_of_it_are_switched_under_load_without_a_lost_request(
+    shop: Shop, registry: str, docker_environ: dict[str, str], proxy_image: None
+) -> None:
+    """Nothing stands in for anything but the network: project, image, engine, registry, proxy."""
+    project, target = shop.bench.project, f"{registry}/tests/{secrets.token_hex(4)}"
+    shutil.copy2(ROOT / "tests" / "delivery" / "host-network.yaml", project / "deploy")
+    shop.engine.push(shop.tag, f"{target}:built")
+    digests = shop.engine.image(f"{target}:built").references
+    (image,) = (name for name in digests if name.startswith(f"{target}@"))
+    built, contract = (
+        shop.bench.json("reports/image/image.json"),
+        read_contract(project / "model/contract.json"),
+    )
+    releases = [
+        docker_machine.manifest(image, number, built["revision"], contract.model_hash, contract.data_hash)
+        for number in (1, 2)
+    ]
+    environ = docker_environ | docker_machine.addresses()
+    machine = Machine(project, f"tests-{secrets.token_hex(4)}", environ, find_docker(docker_environ))
+    try:
+        deploying = machine.target()
+        assert deploying.apply(order(releases[0], 1)) == ""
+        described = machine.answer("/openapi.json")["paths"]["/predict"]["post"]["requestBody"]
+        example = described["content"]["application/json"]["example"]
+        with clients(machine, body=json.dumps(example).encode()) as asked:
+            for fence, release in enumerate((releases[1], releases[0]), start=2):
+                assert deploying.apply(order(release, fence)) == ""
+                assert deploying.live().release == release.release
+                assert machine.answer()["release"] == release.release
+        assert asked.failed == []
+        assert set(asked.answered) == {release.release for release in releases}
+        assert dict(deploying.prove(order(releases[0], 3))) == {"version": True, "smoke": True}
+    finally:
+        machine.clean()
+        shop.docker("rmi", f"{target}:built")
 
 
 def test_a_wrong_prediction_turns_smoke_red(shop: Shop) -> None:
