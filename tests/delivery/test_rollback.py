@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 
 import pytest
+from gitops_ml.delivery.back import way_back
 from gitops_ml.delivery.environment import pinned
 from gitops_ml.delivery.trailers import with_trailers
 
@@ -156,6 +158,15 @@ def test_a_revoked_release_is_passed_over_and_refused_by_name(office: Office) ->
     assert "is revoked: leaks" in office.said[-1]
     assert office.rollback() == 0
     assert first.release[:10] in office.open[0].title
+
+
+def test_a_release_whose_manifest_is_unreadable_is_passed_over(office: Office) -> None:
+    office.ship()
+    world = office.shop.world()
+    assert way_back(world, "production").release == office.second.release
+    kept = {name: one for name, one in world.facts.releases.items() if name != office.second.release}
+    unreadable = replace(world, facts=replace(world.facts, releases=kept))
+    assert way_back(unreadable, "production").release == office.first.release
 
 
 def test_a_release_that_never_became_healthy_is_left_for_the_one_that_serves(office: Office) -> None:

@@ -23,6 +23,8 @@ def way_back(world: World, environment: str, asked: str | None = None) -> Propos
         older = not known or world.sequence(release) < world.sequence(here)
         if release == here or not item.healthy or not older or not is_return(world, environment, release):
             continue
+        if world.manifest(release) is None:
+            continue  # what it consists of is not known any more, so its file can't be written
         if world.revoked.reason(release) is None:
             return Proposal(environment, release, f"{short(release)} was healthy before {short(here)}")
         revoked.append(short(release))
