@@ -44,6 +44,16 @@ def release(number: int, image: str, commit: str = "c" * 40) -> Manifest:
     )
 
 
+def contents(manifest: Manifest, fault: str = "") -> dict[str, str]:
+    """What the image of `manifest` says of itself, as the tiny service reads it."""
+    return {
+        "RELEASE_COMMIT": manifest.artifacts.commit,
+        "MODEL_HASH": manifest.artifacts.model,
+        "DATA_HASH": manifest.artifacts.data,
+        "FAULT": fault,
+    }
+
+
 @dataclass
 class Town:
     """`paused` is what happens while the target waits; each wait is noted."""
@@ -81,16 +91,15 @@ class Town:
             settings, "staging", self.pipeline, self.project, self.environ, Facts(), self._pause
         )
 
+    def pulled(self, manifest: Manifest, fault: str = "") -> None:
+        """The registry has the image of `manifest`, which does what `fault` says."""
+        self.cluster.controllers.images[manifest.artifacts.image] = contents(manifest, fault)
+
     def order(self, number: int, fence: int, fault: str = "", pulled: bool = True) -> Order:
         """Release `number`, in an image that does what `fault` says."""
         manifest = release(number, str(self.pipeline.image))
         if pulled:
-            self.cluster.controllers.images[manifest.artifacts.image] = {
-                "RELEASE_COMMIT": manifest.artifacts.commit,
-                "MODEL_HASH": manifest.artifacts.model,
-                "DATA_HASH": manifest.artifacts.data,
-                "FAULT": fault,
-            }
+            self.pulled(manifest, fault)
         return Order("staging", manifest, fence)
 
     def deployment(self, name: str = NAME) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from gitops_ml.delivery.targets.manifest_branch import ManifestBranch, Wanted
 from gitops_ml.delivery.targets.settings import GitopsPullTarget
 from gitops_ml.errors import UserError
 
-from tests.delivery.cluster_town import release
+from tests.delivery.cluster_town import contents, release
 from tests.delivery.follower import Follower
 from tests.delivery.repositories import git, make_clone
 from tests.template.conftest import environ, template
@@ -77,13 +77,7 @@ class Place:
 
     def order(self, number: int, fence: int, fault: str = "", environment: str = "staging") -> Order:
         manifest = release(number, str(self.pipeline.image))
-        artifacts = manifest.artifacts
-        self.images[artifacts.image] = {
-            "RELEASE_COMMIT": artifacts.commit,
-            "MODEL_HASH": artifacts.model,
-            "DATA_HASH": artifacts.data,
-            "FAULT": fault,
-        }
+        self.images[manifest.artifacts.image] = contents(manifest, fault)
         return Order(environment, manifest, fence)
 
     def commits(self) -> list[str]:

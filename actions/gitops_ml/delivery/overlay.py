@@ -1,4 +1,4 @@
-"""A kustomize overlay as main has it, rendered to text; the work tree is neither read nor changed."""
+"""A kustomize overlay as a commit has it, rendered to text; the work tree is neither read nor changed."""
 
 from __future__ import annotations
 

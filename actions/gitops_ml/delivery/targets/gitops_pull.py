@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from gitops_ml.delivery.checkout import find_main, open_repository
+from gitops_ml.delivery.checkout import open_repository
 from gitops_ml.delivery.deployment import Live
 from gitops_ml.delivery.facts import Facts
 from gitops_ml.delivery.git import Git
@@ -96,13 +96,15 @@ class GitopsPull:
                 "environments/pipeline.yaml names no `image:`, so the model's container can't be told from others.",
                 "Add the repository of the image, without a tag: `image: ghcr.io/owner/name`.",
             )
-        rendered = render(git, find_main(git), self.settings.overlay, self.environ)
+        rendered = render(git, "HEAD", self.settings.overlay, self.environ)
         manifests = read_manifests(rendered, self.pipeline.image, self.settings.overlay)
         files: dict[str, bytes] = {}
         for one in name_release(manifests, order).objects:
             name = _file_name(one)
             if name in files:
-                raise UserError(f"{self.settings.overlay}: two objects would be written to {name}.", "Rename one.")
+                raise UserError(
+                    f"{self.settings.overlay}: two objects would be written to {name}.", "Rename one."
+                )
             files[name] = _text(one)
         return files
 

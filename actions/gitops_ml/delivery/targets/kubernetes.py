@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gitops_ml.delivery.checkout import find_main, open_repository
+from gitops_ml.delivery.checkout import open_repository
 from gitops_ml.delivery.deployment import Live
 from gitops_ml.delivery.facts import Facts
 from gitops_ml.delivery.manifests import (
@@ -47,7 +47,8 @@ _CONFLICT = re.compile(r"\(Conflict\)|object has been modified|(Already|already 
 class Kubernetes:
     """The environment that `settings` names; `pause` takes seconds, and is replaced in tests.
 
-    A Deployment is found by its image: the one container of the overlay whose image is `image:` of the pipeline.
+    A Deployment is found by its image: the one container of the overlay whose image is `image:` of the pipeline. The
+    overlay is that of the commit which is checked out in `repository`, whatever lies in its work tree.
     """
 
     settings: KubernetesTarget
@@ -111,7 +112,7 @@ class Kubernetes:
                 "Add the repository of the image, without a tag: `image: ghcr.io/owner/name`.",
             )
         git = open_repository(self.repository, self.environ)
-        rendered = render(git, find_main(git), self.settings.overlay, self.environ)
+        rendered = render(git, "HEAD", self.settings.overlay, self.environ)
         return read_manifests(rendered, self.pipeline.image, self.settings.overlay)
 
     def _kubectl(self, manifests: Manifests) -> Kubectl:
