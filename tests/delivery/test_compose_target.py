@@ -323,6 +323,9 @@ def test_by_hand_one_colour_runs_with_its_limits_and_is_no_release(machine: Mach
     assert (live.release, live.healthy) == (None, False), "nobody released it"
     assert machine.target().apply(order(shelf.release(2), 1)) == ""
     assert machine.containers() == {"proxy": "running", "green": "running"}
+    machine.run("compose", "--project-name", machine.project, "down", "--volumes")
+    assert machine.containers() == {}
+    assert machine.target().live() == Live(), "it has forgotten what it was asked for"
 
 
 def wait_for_answer(machine: Machine) -> Live:

@@ -20,6 +20,7 @@ from gitops_ml.errors import UserError
 # The first that copies the content of `configs:` into a container.
 OLDEST_COMPOSE = (2, 23, 1)
 _PROJECT, _SERVICE = "com.docker.compose.project", "com.docker.compose.service"
+_VOLUME = "com.docker.compose.volume"
 _RELEASE = re.compile(r"r-[0-9a-f]{64}")
 _DIGEST = re.compile(r"[^@]+@(sha256:[0-9a-f]{64})")
 
@@ -117,8 +118,9 @@ class DockerHost:
         """Keep `fence` on the host, in the name of an empty volume: labels of a running container can't change."""
         before = self.fence()
         if fence > before:
-            label = f"--label={_PROJECT}={self.project}"
-            self.run("volume", "create", label, self._fence(str(fence)))
+            # With both labels, `docker compose down --volumes` takes it away too.
+            labels = (f"--label={_PROJECT}={self.project}", f"--label={_VOLUME}=fence-{fence}")
+            self.run("volume", "create", *labels, self._fence(str(fence)))
             if before:
                 self.call("volume", "rm", self._fence(str(before)))
 
