@@ -25,8 +25,6 @@ from gitops_ml.github import GitHub
 from gitops_ml.runner import Runner
 from gitops_ml.verbs.image import shielded
 
-Choose = Callable[[World, str, Path], Target]
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -61,12 +59,11 @@ def run(options: argparse.Namespace, runner: Runner) -> int:
 
     with _targets(git, environment, runner) as target:
         desk = Desk(git, environment, target, review, this_run(runner.environ), say=_say)
-        with shielded(runner):
-            if options.dry_run:
-                report = Report(look(desk, options.again))
-                _say(f"{environment}: {report.last.decision.action}: {report.last.decision.reason}")
-            else:
-                report = _deployed(desk, options.again, book, runner)
+        if options.dry_run:
+            report = Report(look(desk, options.again))
+            _say(f"{environment}: {report.last.decision.action}: {report.last.decision.reason}")
+        else:
+            report = _deployed(desk, options.again, book, runner)
     for warning in warnings:
         runner.annotate("warning", warning)
     _tell(report, environment, runner)
@@ -147,7 +144,8 @@ def _tell(report: Report, environment: str, runner: Runner) -> None:
 def _deployed(desk: Desk, asked: bool, book: Book | None, runner: Runner) -> Report:
     """What the loop did. When a tool or a server failed it ends with that error, and the issue says so."""
     try:
-        return deploy(desk, asked)
+        with shielded(runner):
+            return deploy(desk, asked)
     except NotNamedError:
         raise
     except UserError as error:
