@@ -135,6 +135,23 @@ def test_what_is_not_ours_is_left_alone(office: Office) -> None:
     assert office.forge.state.comments == []
 
 
+def test_a_server_that_ignores_filters_makes_no_difference(office: Office) -> None:
+    """Gitea lists pull requests whatever their state, head and base are."""
+    office.forge.ignores_filters = True
+    office.candidate()
+    office.promote()
+    office.forge.close(office.open[0].number)
+    elsewhere = f"promote/production/{office.first.release[2:10]}"
+    git(office.shop.clone, "push", "--quiet", "origin", f"HEAD~1:refs/heads/{elsewhere}")
+    office.forge.state.pulls.append(Pull(9, "octo/model", elsewhere, base="release"))
+    newer = office.candidate()
+    assert [office.promote(), office.promote()] == [0, 0]
+    assert [pull.title for pull in office.open if pull.base == "main"] == [
+        f"Promote {named(newer)} to production"
+    ]
+    assert len(office.open) == 2
+
+
 def test_two_environments_do_not_disturb_each_other(office: Office) -> None:
     policy = PIPELINE.replace("  - name: production", "  - {name: qa}\n  - name: production")
     office.write("Grow", environments__pipeline_yaml=policy, environments__qa_yaml=render("qa", None))

@@ -62,7 +62,7 @@ def whole(state: State, number: int, status: int = 200) -> Answer:
 
 
 def _address(state: State, pull: Pull) -> dict[str, Any]:
-    base = {"ref": pull.base, "sha": SHA if state.git is None else state.git.heads()[pull.base]}
+    base = {"ref": pull.base, "sha": SHA if state.git is None else state.git.heads().get(pull.base, SHA)}
     return {"html_url": f"https://github.com/{state.repository}/pull/{pull.number}", "base": base}
 
 
