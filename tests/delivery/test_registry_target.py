@@ -6,7 +6,10 @@ import http.client
 import itertools
 import os
 import shutil
+import signal
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,19 +23,19 @@ from gitops_ml.delivery.pipeline import Pipeline, Step
 from gitops_ml.delivery.records import load_facts
 from gitops_ml.delivery.release import Artifacts, Manifest, release_id
 from gitops_ml.delivery.state import StateBranch
+from gitops_ml.delivery.status import rows
 from gitops_ml.delivery.targets.base import FencedError, Order
 from gitops_ml.delivery.targets.registry import Registry
 from gitops_ml.delivery.targets.settings import RegistryTarget
-from gitops_ml.delivery.typed import fingerprint
 from gitops_ml.engine import Build, Docker
 from gitops_ml.errors import UserError
-from gitops_ml.trial import free_port
 
 from tests.delivery import tiny_service
 from tests.delivery.repositories import PIPELINE, commit, push
 from tests.delivery.shop import Shop
 from tests.delivery.truth import START, WORKFLOW
 from tests.image.conftest import base, engine, registry, surroundings
+from tests.tools.required import ROOT
 
 __all__ = ["base", "engine", "registry"]
 
@@ -253,16 +256,48 @@ def test_a_late_run_moves_no_tag(street: Shop, factory: Factory, monkeypatch: py
     assert tagged(factory) == second.artifacts.digest
 
 
-def test_the_container_that_a_killed_run_left_behind_is_removed(street: Shop, factory: Factory) -> None:
+WAITING_DOCKER = """#!/bin/sh
+# Starts the first container and then never comes back.
+if [ "$1" = run ] && mkdir {folder}/begun 2>/dev/null; then
+  {docker} "$@" >/dev/null && touch {folder}/running
+  sleep 600
+fi
+exec {docker} "$@"
+"""
+
+
+def test_a_run_killed_while_its_container_runs_is_healed_by_the_next(
+    street: Shop, factory: Factory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     release = factory.release(street)
-    name = f"gitops-ml-trial-staging-{fingerprint(factory.images)[:12]}"
-    options = [f"--name={name}", "--network=host", f"--env=SERVING_PORT={free_port()}"]
-    left = factory.engine.start(options, release.artifacts.image)
-    assert containers(factory) != []
+    docker = tmp_path / "docker"
+    docker.write_text(WAITING_DOCKER.format(folder=tmp_path, docker=factory.engine.command), encoding="utf-8")
+    docker.chmod(0o755)
+    monkeypatch.setenv("DOCKER", str(docker))
+    words = [
+        sys.executable,
+        "-m",
+        "gitops_ml",
+        "deploy",
+        "--environment=staging",
+        f"--repository={street.clone}",
+    ]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT / "actions")}
+    with subprocess.Popen(words, env=environ, start_new_session=True) as process:
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "running").exists():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGKILL)
+    assert len(containers(factory)) == 1
+    assert tagged(factory) is None
+    assert next(row.state for row in rows(street.world())) == "deploying"
     assert deploy(street) == 0
+    assert tagged(factory) == release.artifacts.digest
     assert containers(factory) == []
-    with pytest.raises(UserError, match="has no container"):
-        factory.engine.state(left)
+    assert [item.healthy for item in street.world().facts.history("staging")] == [False, True]
+    assert cli.main(["status", "--repository", str(street.clone)]) == 0
 
 
 def test_what_serves_already_is_proven_without_moving_anything(
