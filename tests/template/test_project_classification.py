@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.template.onnx_cases import OnnxCases
 from tests.template.project_cases import Expected, ProjectCases, clone, hashes
 from tests.template.workbench import Workbench, set_up
 
@@ -17,7 +18,7 @@ def trained(template: Path, environ: dict[str, str], tmp_path_factory: pytest.Te
     return bench
 
 
-class TestClassification(ProjectCases):
+class TestClassification(ProjectCases, OnnxCases):
     expected = Expected(
         plots=frozenset({"calibration", "confusion-matrix", "precision-recall", "roc"}),
         metrics=frozenset(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.template.onnx_cases import OnnxCases
 from tests.template.project_cases import Expected, ProjectCases
 from tests.template.workbench import Workbench, set_up
 
@@ -17,7 +18,7 @@ def trained(template: Path, environ: dict[str, str], tmp_path_factory: pytest.Te
     return bench
 
 
-class TestRegression(ProjectCases):
+class TestRegression(ProjectCases, OnnxCases):
     expected = Expected(
         plots=frozenset({"predicted-vs-true", "residual-histogram", "residuals"}),
         metrics=frozenset({"fit_seconds", "mae", "r2", "rmse"}),
