@@ -169,7 +169,9 @@ def _pending(world: World, proposal: Proposal, branches: Sequence[str]) -> Itera
     if proposal.release is None:
         yield f"{name}: {visible(proposal.reason.removeprefix(f'{name} stays at {short(here)}: '), 300)}"
     elif ("promote", proposal.release) not in asked:
-        yield f"{name}: {proposal.reason}, ready to promote: make promote"
+        takers = [step for step in world.pipeline.environments if not step.follow]
+        where = f" ENV={name}" if len(takers) > 1 else ""
+        yield f"{name}: {proposal.reason}, ready to promote: make promote{where}"
     if proposal.hint:
         yield proposal.hint
 
