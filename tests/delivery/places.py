@@ -7,8 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from gitops_ml.delivery.deploying import Desk, Report, deploy
 from gitops_ml.delivery.deployment import Live
+from gitops_ml.delivery.status import rows
 from gitops_ml.delivery.targets.base import FencedError, Order
+from gitops_ml.delivery.typed import Run
+
+from tests.delivery.repositories import git
+from tests.delivery.shop import Shop
+from tests.delivery.truth import WORKFLOW
 
 
 @dataclass
@@ -54,3 +61,27 @@ class Place:
         live = self.live()
         version = (live.release, live.digest) == (order.release.release, order.release.artifacts.digest)
         return {"version": version, "smoke": order.release.release not in self.failing}
+
+
+def desk(shop: Shop, place: Place, environment: str = "staging", **changes: object) -> Desk:
+    """What a run in the environment works with, which is `place`."""
+    given: dict[str, object] = {
+        "target": lambda world, main: place,
+        "run": Run(workflow=WORKFLOW),
+        "say": lambda line: None,
+    }
+    return Desk(shop.git, environment, **(given | changes))  # type: ignore[arg-type]
+
+
+def run(shop: Shop, place: Place, asked: bool = False) -> Report:
+    return deploy(desk(shop, place), asked)
+
+
+def tip(shop: Shop) -> str:
+    """The newest commit of deploy-state, by which it shows whether anything was written."""
+    return git(shop.clone, "ls-remote", "origin", "refs/heads/deploy-state").split()[0]
+
+
+def state(shop: Shop, name: str = "staging") -> str:
+    """What `status` says of the environment."""
+    return next(row.state for row in rows(shop.world()) if row.environment == name)
