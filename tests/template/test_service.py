@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -163,3 +164,64 @@ def test_ten_thousand_malformed_requests_are_refused_in_bounded_memory(project: 
         ".venv/bin/python", "-m", "pytest", "-rP", "tests/service/test_malformed.py"
     ).printed
     assert "10000 requests" in printed
+
+
+# Of moto, what S3 needs; far less than its `server` extra.
+STORAGE = ("uvx", "--from", "moto[s3]==5.2.5", "--with", "flask>=3", "--with", "flask-cors>=6", "moto_server")
+COPY = """
+import pandas, pyarrow.fs, sys
+files = pyarrow.fs.S3FileSystem(endpoint_override=sys.argv[1], allow_bucket_creation=True)
+files.create_dir("lake")
+pandas.read_parquet(sys.argv[2]).to_parquet("lake/rows.parquet", filesystem=files)
+"""
+COMPARE = """
+import pandas, pyarrow.fs, sys
+files = pyarrow.fs.S3FileSystem(endpoint_override=sys.argv[1])
+names = sorted(found.path for found in files.get_file_info(pyarrow.fs.FileSelector("lake", recursive=True)))
+far, near = pandas.read_parquet("lake/out.parquet", filesystem=files), pandas.read_parquet(sys.argv[2])
+pandas.testing.assert_frame_equal(far, near)
+print(len(far), *names)
+"""
+
+
+@pytest.fixture
+def storage(project: Workbench) -> Iterator[str]:
+    """The address of a server that speaks S3."""
+    command = [*STORAGE, "--host", "127.0.0.1", "--port", "0"]
+    server = subprocess.Popen(
+        command, env=dict(project.environ), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert server.stdout is not None
+    said = []
+    for line in server.stdout:
+        said.append(line)
+        if found := re.search(r"http://127\.0\.0\.1:\d+", line):
+            break
+    else:
+        pytest.fail("no S3 server: " + "".join(said))
+    try:
+        yield found[0]
+    finally:
+        server.terminate()
+        server.wait()
+        server.stdout.close()
+
+
+def test_batch_reads_and_writes_a_bucket(project: Workbench, storage: str, tmp_path: Path) -> None:
+    account = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
+    cloud = {**account, "AWS_ENDPOINT_URL": storage, "AWS_EC2_METADATA_DISABLED": "true"}
+    bench = Workbench(project.project, {**project.environ, **cloud})
+    package = next((project.project / "src").iterdir()).name
+    model = "build/served/classification/model"
+    batch = (".venv/bin/python", "-m", f"{package}.service", "--model", model, "predict")
+    rows, near = f"{model}/reference.parquet", str(tmp_path / "near.parquet")
+    bench.succeed(*batch, "--input", rows, "--output", near)
+    bench.succeed(".venv/bin/python", "-c", COPY, storage, rows)
+    bench.succeed(*batch, "--input", "s3://lake/rows.parquet", "--output", "s3://lake/out.parquet")
+    printed = bench.succeed(".venv/bin/python", "-c", COMPARE, storage, near).printed.split()
+    assert int(printed[0]) > 50
+    assert printed[1:] == ["lake/out.parquet", "lake/rows.parquet"]
+    refused = bench.fail(
+        *batch, "--input", "s3://lake/nothing.parquet", "--output", "s3://lake/other.parquet"
+    )
+    assert refused.errors == ["error: --input s3://lake/nothing.parquet is not a file"]
