@@ -80,7 +80,7 @@ def serve(host: str, port: int) -> ThreadingHTTPServer:
                 self.answer(500, {"error": "the service failed"})
             else:
                 # `slow` is a release of which every answer takes longer, `lasting` one with long requests.
-                time.sleep({"slow": 0.06, "lasting": 1.5 if "lasting" in self.path else 0}.get(trouble, 0))
+                time.sleep({"slow": 0.5, "lasting": 4.0 if "lasting" in self.path else 0}.get(trouble, 0))
                 super().do_POST()
             seconds.observe(time.monotonic() - began)
 
