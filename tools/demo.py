@@ -1,4 +1,4 @@
-"""`make demo`: one change to one model, from the first training to the report a reviewer would read."""
+"""`make demo`: a change that a reviewer turns down, and two that go to production, one of which comes back."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import html
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from tools.demo_delivery import Machine, deliver, find_machine
+from tools.demo_step import Demo, DemoError
 from tools.template_files import RenderError, copy_template, render
 
 SLUG = "tumour-triage"
@@ -30,45 +29,6 @@ IDENTITY = {
 }
 
 
-class DemoError(Exception):
-    """A step failed; the message says which, and how to see why."""
-
-
-@dataclass(frozen=True)
-class Demo:
-    """A generated project and the environment its commands run in."""
-
-    project: Path
-    environ: Mapping[str, str]
-
-    def run(self, title: str, command: Sequence[str], may_fail: bool = False) -> str:
-        """Run one step in the project and say how long it took; raises DemoError when it must not fail and does."""
-        print(f"  {title} ...", end="", flush=True)
-        started = time.monotonic()
-        done = subprocess.run(
-            command,
-            cwd=self.project,
-            env=dict(self.environ),
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-        )
-        print(f" {time.monotonic() - started:.0f} s", flush=True)
-        if done.returncode != 0 and not may_fail:
-            raise DemoError(
-                f"{title}: `{' '.join(command)}` in {self.project} failed.\n{done.stdout}\n{done.stderr}"
-            )
-        return done.stdout
-
-    def change_parameter(self) -> None:
-        """Edit `params.yaml` as a data scientist would; raises DemoError when the line is not there."""
-        params = self.project / "params.yaml"
-        text = params.read_text(encoding="utf-8")
-        if text.count(BEFORE) != 1:
-            raise DemoError(f"{params} does not hold the line {BEFORE!r} once, so the demo cannot change it.")
-        params.write_text(text.replace(BEFORE, AFTER), encoding="utf-8")
-
-
 def environment() -> dict[str, str]:
     """This process' environment with an author for the demo's commits, and without our own virtual environment."""
     kept = {
@@ -79,18 +39,21 @@ def environment() -> dict[str, str]:
     return kept | IDENTITY
 
 
-def generate(parent: Path, environ: Mapping[str, str]) -> Path:
+def generate(parent: Path, environ: Mapping[str, str], deploy_target: str = "registry") -> Path:
     """Generate the project anew below `parent`; what an earlier demo left there is replaced.
 
     `parent` may lie in another repository, such as this one: git is told not to look there, so that the project
     becomes a repository of its own.
     """
-    if (parent / SLUG).exists():
-        shutil.rmtree(parent / SLUG)
+    for name in (SLUG, "origin.git"):
+        if (parent / name).exists():
+            shutil.rmtree(parent / name)
     environ = {**environ, "GIT_CEILING_DIRECTORIES": str(parent)}
     with tempfile.TemporaryDirectory() as scratch:
         template = copy_template(Path(scratch, "template"))
-        project, _ = render(template, parent, {"project_slug": SLUG}, environ=environ)
+        project, _ = render(
+            template, parent, {"project_slug": SLUG, "deploy_target": deploy_target}, environ=environ
+        )
     return project
 
 
@@ -99,7 +62,7 @@ def play(demo: Demo) -> str:
     demo.run("setting up its environment", ["make", "setup"])
     demo.run("training on main", ["make", "train"])
     demo.run("making a branch", ["git", "switch", "--quiet", "--create", BRANCH])
-    demo.change_parameter()
+    demo.change_parameter(BEFORE, AFTER)
     demo.run(
         f"committing {BEFORE} -> {AFTER}",
         ["git", "commit", "--quiet", "--all", "--message", "Regularise less"],
@@ -126,18 +89,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("parent", type=Path, help="folder for the generated project")
     parent: Path = parser.parse_args(arguments).parent.resolve()
     environ = environment()
+    machine, missing = look_for_machine(environ)
     print(f"Generating {SLUG} in {parent} ...", flush=True)
     try:
-        project = generate(parent, environ)
-        report = play(Demo(project, environ))
+        project = generate(parent, environ, "compose" if machine else "registry")
+        demo = Demo(project, environ)
+        print(f"\n{plain(play(demo))}\n")
+        if machine is not None:
+            print("That change is turned down. Delivery goes on from main:", flush=True)
+            demo.run("going back to main", ["git", "switch", "--quiet", "main"])
+            print("\n" + "\n".join(f"  {line}" for line in deliver(demo, machine)) + "\n")
     except (DemoError, RenderError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"\n{plain(report)}\n")
+    if machine is None:
+        print(f"Delivery was skipped: {missing}.\n")
     print(f"  project  {project}")
     print(f"  MLflow   {project / 'mlflow.db'}; make ui, there, shows it")
     print(f"Open next: {project / 'reports' / 'diff' / 'report.html'}")
     return 0
+
+
+def look_for_machine(environ: Mapping[str, str]) -> tuple[Machine | None, str]:
+    """The machine to deliver to, or None and what is missing."""
+    try:
+        return find_machine(environ), ""
+    except DemoError as error:
+        return None, str(error)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import demo
+from tools import demo, demo_step
 from tools.template_files import ROOT, SKIP_LOCK
 
 
@@ -17,7 +17,8 @@ def test_the_demo_trains_compares_and_says_what_to_open(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("os.environ", environ)
+    # Without an engine the demo ends with the report; tests/image shows how it goes on with one.
+    monkeypatch.setattr("os.environ", environ | {"DOCKER_HOST": f"unix://{tmp_path}/no-engine.sock"})
     earlier = tmp_path / demo.SLUG / "left over from an earlier demo"
     earlier.mkdir(parents=True)
     assert demo.main([str(tmp_path)]) == 0
@@ -25,6 +26,7 @@ def test_the_demo_trains_compares_and_says_what_to_open(
     assert not earlier.exists()
     assert "| roc_auc primary |" in printed.replace("**", "")
     assert "model.params.C | 0.5 | 100.0" in printed
+    assert "Delivery was skipped: no Docker engine with Compose answers here" in printed
     last = printed.strip().splitlines()[-1]
     assert last.startswith("Open next: ")
     assert Path(last.removeprefix("Open next: ")).read_text(encoding="utf-8").startswith("<!")
@@ -45,16 +47,18 @@ def test_inside_this_checkout_the_demo_is_a_repository_of_its_own(
 
 
 def test_a_step_that_fails_is_named_with_what_it_printed(tmp_path: Path) -> None:
-    bench = demo.Demo(tmp_path, {"PATH": "/usr/bin:/bin"})
-    with pytest.raises(demo.DemoError, match=r"doing nothing: `sh -c echo reason; exit 3`.*failed") as error:
+    bench = demo_step.Demo(tmp_path, {"PATH": "/usr/bin:/bin"})
+    with pytest.raises(
+        demo_step.DemoError, match=r"doing nothing: `sh -c echo reason; exit 3`.*failed"
+    ) as error:
         bench.run("doing nothing", ["sh", "-c", "echo reason; exit 3"])
     assert "reason" in str(error.value)
 
 
 def test_a_parameter_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text("model: {}\n", encoding="utf-8")
-    with pytest.raises(demo.DemoError, match="does not hold the line"):
-        demo.Demo(tmp_path, {}).change_parameter()
+    with pytest.raises(demo_step.DemoError, match="does not hold the line"):
+        demo_step.Demo(tmp_path, {}).change_parameter("C: 0.5", "C: 1.0")
 
 
 def test_the_makefile_calls_the_demo() -> None:
