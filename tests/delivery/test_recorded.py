@@ -10,7 +10,7 @@ from gitops_ml.delivery.release import Manifest
 from gitops_ml.reports import read_recorded
 
 from tests.actions.launching import files_of
-from tests.delivery.repositories import git
+from tests.delivery.repositories import commit, git, push
 from tests.delivery.shop import Shop
 
 METRICS = {"roc_auc": 0.97, "log_loss": 0.1}
@@ -27,7 +27,7 @@ def recorded(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 def with_metrics(*words: object) -> Manifest:
     from tests.delivery.repositories import made
 
-    return made(*words).model_copy(update={"metrics": METRICS})
+    return made(*words).model_copy(update={"metrics": METRICS, "image_bytes": 583_000_000})
 
 
 def ask(shop: Shop, file: Path, *words: str) -> tuple[int, str]:
@@ -50,6 +50,19 @@ def test_it_is_what_serves_and_not_what_is_newest(shop: Shop, recorded: Path) ->
     found = read_recorded(recorded)
     assert dict(found.metrics) == METRICS
     assert (found.run.commit, found.run.model_hash) == (served.artifacts.commit, served.artifacts.model)
+
+
+def test_the_image_of_the_merge_base_has_a_size(shop: Shop, recorded: Path) -> None:
+    """Documents on top of it change nothing; files that no release was built from have none."""
+    shop.release()
+    commit(shop.clone, "Words", docs__a_md="words")
+    push(shop.clone)
+    git(shop.clone, "checkout", "--quiet", "-B", "branch", "main")
+    commit(shop.clone, "Change", src__x_py="x = 1\n")
+    for base, wanted in (("origin/main", "583000000"), ("HEAD", ""), ("nowhere", "")):
+        assert ask(shop, recorded, f"--base={base}")[0] == 0
+        assert files_of(recorded.with_name("outputs"))["image-bytes"] == wanted
+        recorded.with_name("outputs").unlink()
 
 
 def test_an_environment_that_does_not_exist_is_an_error(

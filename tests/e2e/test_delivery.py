@@ -17,7 +17,6 @@ from gitops_ml.delivery.release import Manifest
 from gitops_ml.engine import Docker
 
 from tests.delivery.docker_machine import Machine, addresses
-from tests.delivery.test_compose_target import docker_environ, proxy_image
 from tests.e2e.act import Act, ActRun
 from tests.e2e.conftest import generate
 from tests.e2e.delivery import ENVIRONMENTS, Clock, Delivery
@@ -25,7 +24,7 @@ from tests.e2e.test_pull_request import TRAINED, read
 from tests.fakes.contract import Contract
 from tests.fakes.forge import Forge
 from tests.fakes.state import State
-from tests.image.conftest import registry
+from tests.image.conftest import docker_environ, proxy_image, registry
 from tests.tools.required import ROOT, need
 
 __all__ = ["docker_environ", "proxy_image", "registry"]
@@ -157,6 +156,7 @@ def a_merge_goes_to_staging(delivery: Delivery, clock: Clock) -> Manifest:
     release = only_release(delivery, set())
     assert release.artifacts.commit == commit
     assert (release.trained, release.pull_request) == ("pull request", pull.number)
+    assert (release.image_bytes or 0) > 10**8
     trained_hash = json.loads((trained.artifact("model-head") / "reports" / "run.json").read_text())
     assert release.artifacts.model == trained_hash["model_hash"], "the reviewed bytes, not others"
     assert (delivery.act.store / "attested").read_text().split() == [release.artifacts.image]

@@ -46,7 +46,7 @@ def test_first_pull_request_without_a_baseline(loop: Loop) -> None:
     loop.git("checkout", "--quiet", loop.main, "--", "dvc.yaml", "uv.lock")
     loop.commit("The first model")
     pull = loop.open("first")
-    done, run = loop.train(pull, base=base)
+    done, run = loop.train(pull, base=base, image=False)
     assert done.results["base"] == "success"
     assert done.results["gate"] == "success", done.log[-5000:]
     report = done.report()
@@ -89,7 +89,7 @@ def test_worse_model_then_looser_gates(loop: Loop) -> None:
     loop.edit("params.yaml", WEAK, "C: 0.0000001")
     loop.commit("Regularise far too much")
     pull = loop.open("worse")
-    first, first_run = loop.train(pull)
+    first, first_run = loop.train(pull, image=False)
     assert (first.results["metric-diff"], first.results["gate"]) == ("failure", "failure")
     assert first.results["train"] == "success"
     report = first.report()
@@ -109,7 +109,7 @@ def test_worse_model_then_looser_gates(loop: Loop) -> None:
     gates.write_text(re.sub(r"max_rise_rel: [\d.]+", "max_rise_rel: 99.0", text), encoding="utf-8")
     loop.commit("Be content with it")
     loop.push(pull)
-    second, second_run = loop.train(pull)
+    second, second_run = loop.train(pull, image=False)
     assert second.results["gate"] == "failure"
     loosened = [
         change for change in second.report()["changes"] if change["kind"] == "gate" and change["loosens"]
@@ -132,7 +132,7 @@ def test_noise_only(loop: Loop) -> None:
     loop.start(loop.main)
     loop.edit("params.yaml", WEAK, "C: 0.0301")
     loop.commit("Turn a knob by a hair")
-    done, _ = loop.train(loop.open("noise"))
+    done, _ = loop.train(loop.open("noise"), image=False)
     assert done.results["gate"] == "success", done.log[-5000:]
     verdicts = {item["name"]: item["verdict"] for item in merge_base(done.report())["metrics"]}
     assert verdicts["roc_auc"] in ("within noise", "unchanged")
@@ -150,7 +150,7 @@ def test_changed_data(loop: Loop) -> None:
         csv.writer(file).writerows(rows[:-40])
     loop.commit("Drop the last forty rows")
     pull = loop.open("data")
-    done, run = loop.train(pull)
+    done, run = loop.train(pull, image=False)
     report = done.report()
     found = merge_base(report)
     assert found["available"], found

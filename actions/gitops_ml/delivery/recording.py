@@ -84,7 +84,7 @@ def manifest(git: Git, project: Path, made_from: Provenance, build: Build, now: 
                 f"{project / 'reports' / 'run.json'}, key '{name}': not that of {contract_path}.",
                 "Both must come from one training: run make train.",
             )
-    _check_built(project / "reports" / "image" / "image.json", made_from)
+    size = _size_of_built(project / "reports" / "image" / "image.json", made_from)
     try:
         artifacts = Artifacts(
             commit=build.commit,
@@ -106,6 +106,7 @@ def manifest(git: Git, project: Path, made_from: Provenance, build: Build, now: 
             model_name=_model_name(contract),
             trained=build.trained,
             pull_request=build.pull_request,
+            image_bytes=size,
             run=build.run,
             at=now,
         )
@@ -115,10 +116,13 @@ def manifest(git: Git, project: Path, made_from: Provenance, build: Build, now: 
         raise UserError(f"The release can't be written: {place}: {first['msg']}.", _FIX) from None
 
 
-def _check_built(path: Path, made_from: Provenance) -> None:
-    """Whether the image that was built last holds this model and names this commit, where that is known."""
+def _size_of_built(path: Path, made_from: Provenance) -> int | None:
+    """The size of the image that was built last, in bytes; None where `path` does not exist.
+
+    Raises `UserError` when that image does not hold this model or names another commit.
+    """
     if not path.exists():
-        return
+        return None
     built = load_json(path)
     wanted = {
         "revision": made_from.revision,
@@ -128,6 +132,8 @@ def _check_built(path: Path, made_from: Provenance) -> None:
     for name, value in wanted.items():
         if not isinstance(built, dict) or built.get(name) != value:
             raise UserError(f"{path}, key '{name}': the image was built from something else.", _FIX)
+    size = built.get("size_bytes")
+    return size if isinstance(size, int) and not isinstance(size, bool) else None
 
 
 def _run_id(reports: Reports, run: Run) -> str:

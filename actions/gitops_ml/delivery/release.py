@@ -73,6 +73,8 @@ class Manifest(Strict):
     model_name: ModelName | None = None
     trained: Literal["pull request", "run cache", "main"] = "main"
     pull_request: Ordinal | None = None
+    # Unpacked and with its base.
+    image_bytes: Annotated[int, Field(ge=0, le=10**15)] | None = None
     run: Run = Run()
     at: Moment
     note: Text = ""
