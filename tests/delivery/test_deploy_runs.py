@@ -193,3 +193,21 @@ def test_a_busy_main_does_not_keep_one_run_for_ever(shop: Shop, place: Place) ->
     report = run(shop, place)
     assert len(report.attempts) == 3
     assert (report.is_red, report.last.decision.action) == (False, "deploy")
+
+
+def test_the_way_back_is_gone_however_busy_main_is(shop: Shop, place: Place) -> None:
+    """The last of the releases that one run applies is sick and took the place of the one before."""
+    place.in_place = True
+    releases = [shop.release().release]
+
+    def merge(moment: str) -> None:
+        if moment == "applied" and len(releases) < 3:
+            releases.append(shop.release().release)
+            if len(releases) == 3:
+                place.sick.add(releases[-1])
+
+    place.at = merge
+    report = run(shop, place)
+    assert [one.action for one in report.attempts] == ["deploy", "deploy", "deploy", "roll back"]
+    assert (place.live().release, place.live().healthy) == (releases[1], True)
+    assert report.is_red
