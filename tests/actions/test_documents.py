@@ -28,14 +28,13 @@ def script(name: str) -> str:
     return "\n".join(step.get("run", "") for step in load(name)["runs"]["steps"])
 
 
-def verbs() -> dict[str, str]:
-    """The verb that each action runs, read from its script; an action may run several of its subcommands."""
+def verbs() -> dict[str, set[str]]:
+    """The verbs that each action runs, read from its scripts; an action may run several of their subcommands."""
     found = {}
     for path in ACTIONS:
         names = set(re.findall(r'/launch" [a-z]+ ([a-z]+)', script(path.parent.name)))
-        assert len(names) <= 1, f"{path} runs {names}"
         if names:
-            found[path.parent.name] = names.pop()
+            found[path.parent.name] = names
     return found
 
 
@@ -60,9 +59,9 @@ def test_every_action_is_looked_at() -> None:
         "pr-comment": "comment",
         "gate": "gate",
     }
-    assert pull_request.items() <= VERB.items()
+    assert all(VERB[name] == {verb} for name, verb in pull_request.items())
     assert {path.parent.name for path in ACTIONS} - VERB.keys() == {"setup"}
-    assert set(VERB.values()) <= set(VERBS)
+    assert set().union(*VERB.values()) <= set(VERBS)
 
 
 def test_tables_are_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
@@ -126,7 +125,7 @@ def test_a_bar_in_a_description_stays_in_its_cell(root: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(VERB))
 def test_options_in_the_script_are_those_of_the_verb(name: str) -> None:
-    known = options(build_parser(VERB[name]))
+    known = set().union(*(options(build_parser(verb)) for verb in VERB[name]))
     used = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+(?==|\)| *$)", script(name), re.MULTILINE))
     if name != "gate":
         assert used, "the pattern finds no option"
@@ -147,12 +146,14 @@ def test_every_input_reaches_the_script_by_the_environment(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(VERB))
 def test_every_output_is_set_by_the_verb(name: str) -> None:
-    source = (ROOT / "actions" / "gitops_ml" / "verbs" / f"{VERB[name]}.py").read_text(encoding="utf-8")
+    folder = ROOT / "actions" / "gitops_ml" / "verbs"
+    source = "".join((folder / f"{verb}.py").read_text(encoding="utf-8") for verb in VERB[name])
     for given, item in (load(name).get("outputs") or {}).items():
         (step_output,) = re.findall(r"steps\.[\w-]+\.outputs\.([\w-]+)", item["value"])
-        assert step_output == given
+        # Where two verbs have an output of the same kind, the action tells them apart.
+        assert step_output == given or len(VERB[name]) > 1
         assert "runner.output(" in source
-        assert f'"{given}"' in source, given
+        assert f'"{step_output}"' in source, given
 
 
 @pytest.mark.parametrize("name", sorted(VERB))
