@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 
 from tests.fakes.browser_session import Session
 from tests.template.workbench import Workbench, set_up
+from tests.tools.required import need
 
 # Models over columns of every type, as the project's own tests train them.
 TRAIN = """
@@ -225,3 +227,18 @@ def test_batch_reads_and_writes_a_bucket(project: Workbench, storage: str, tmp_p
         *batch, "--input", "s3://lake/nothing.parquet", "--output", "s3://lake/other.parquet"
     )
     assert refused.errors == ["error: --input s3://lake/nothing.parquet is not a file"]
+
+
+def test_a_signed_model_that_was_changed_is_not_verified(project: Workbench, tmp_path: Path) -> None:
+    shutil.copytree(project.project / "build/served/classification/model", project.project / "model")
+    key, public = tmp_path / "key.pem", tmp_path / "public.pem"
+    openssl = str(need("openssl"))
+    project.succeed(openssl, "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", str(key))
+    project.succeed(openssl, "ec", "-in", str(key), "-pubout", "-out", str(public))
+    project.succeed("make", "sign", f"KEY={key}")
+    project.succeed("make", "verify", f"KEY={public}")
+    with (project.project / "model/model.skops").open("ab") as model:
+        model.write(b"x")
+    changed = project.fail("make", "verify", f"KEY={public}")
+    assert re.search(r"Signature mismatch: .*Hash mismatch for .*model\.skops", changed.printed)
+    assert "name the signer" in project.fail("make", "verify").printed
