@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -37,8 +38,13 @@ def test_no_address_of_a_package_registry() -> None:
     assert found == []
 
 
-def test_no_lock_file_is_committed() -> None:
-    assert [path for path in lint.tracked(ROOT) if path.name in {"uv.lock", "package-lock.json"}] == []
+def test_no_lock_file_says_where_packages_come_from() -> None:
+    """uv.lock always does; npm's can hold hashes alone."""
+    assert [path for path in lint.tracked(ROOT) if path.name == "uv.lock"] == []
+    for path in lint.tracked(ROOT, "*package-lock.json"):
+        packages = json.loads(path.read_text(encoding="utf-8"))["packages"]
+        installed = [entry for place, entry in packages.items() if place]
+        assert [entry for entry in installed if "resolved" in entry or "integrity" not in entry] == [], path
 
 
 def test_requirements_are_hashes_and_nothing_else() -> None:
