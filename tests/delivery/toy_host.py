@@ -128,7 +128,11 @@ class ToyHost:
     def _runtime(self, command: str) -> str:
         if command.startswith("show"):
             return self._tables()
-        _, _, name, what, value = command.replace("model/", "").split()
+        for one in command.split(";"):
+            self._set(*one.replace("model/", "").split()[2:])
+        return "\n"
+
+    def _set(self, name: str, what: str, value: str) -> None:
         slot = self.slots[name]
         if what == "state":
             slot.admin = {"ready": 0, "maint": MAINTENANCE, "drain": DRAIN}[value]
@@ -139,7 +143,6 @@ class ToyHost:
         else:
             slot.weight = int(value)
         self.changed(f"{name} {what} {value}")
-        return "\n"
 
     def _tables(self) -> str:
         states, rows = [], []

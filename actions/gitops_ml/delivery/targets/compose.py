@@ -207,8 +207,7 @@ class Compose:
 
     def _await_ready(self, name: str) -> None:
         def problem() -> str:
-            self._raise_if_ended(name)
-            return ready_problem(self._service(name))
+            return ready_problem(Inside(self._host, self._running(name)))
 
         last = wait_until(problem, self._settings.timeout.total_seconds())
         if last:
@@ -216,7 +215,8 @@ class Compose:
                 f"it was not ready after {self._settings.timeout.total_seconds():.0f} s: {last}"
             )
 
-    def _raise_if_ended(self, name: str) -> None:
+    def _running(self, name: str) -> Container:
+        """The container of a colour; raises `GivenUpError` when it ended, even if it runs again."""
         container = self._host.containers().get(name)
         if container is None:
             raise GivenUpError("its container was taken away")
@@ -224,6 +224,7 @@ class Compose:
             raise GivenUpError(f"it ended with exit code {container.exit_code}")
         if container.restarts:
             raise GivenUpError("it ended, and the engine started it anew")
+        return container
 
     def _prove(self, proxy: Proxy, name: str, order: Order) -> None:
         """The colour's own answers, then the proxy's own checks on the way that requests will take."""
@@ -242,15 +243,14 @@ class Compose:
         canary = self._settings.canary
         if canary is not None and move.old is not None and proxy.servers()[move.old].up:
             self._try_out(proxy, move.new, move.old, canary)
-        proxy.weigh(move.new, FULL_WEIGHT)
-        proxy.open(move.new)
+        proxy.open(move.new, FULL_WEIGHT)
         self._settle(proxy, move.new)
         self._tidy(proxy, move.new)
 
     def _settle(self, proxy: Proxy, name: str) -> None:
         end = time.monotonic() + SETTLE_S
         while True:
-            self._raise_if_ended(name)
+            self._running(name)
             server = proxy.servers()[name]
             if not server.up:
                 raise GivenUpError(f"it did not stay healthy with traffic: {server.status}")
@@ -262,12 +262,11 @@ class Compose:
         """A part of the traffic for a time; raises `GivenUpError` when it may not have all of it."""
         before = {name: self._counted(proxy, name) for name in (new, old)}
         proxy.weigh(old, FULL_WEIGHT - canary.weight)
-        proxy.weigh(new, canary.weight)
-        proxy.open(new)
+        proxy.open(new, canary.weight)
         end = time.monotonic() + canary.duration.total_seconds()
         while time.monotonic() < end:
             time.sleep(min(PAUSE_S, max(0.0, end - time.monotonic())))
-            self._raise_if_ended(new)
+            self._running(new)
             since = _since(proxy.servers()[new], before[new])
             reason = hopeless(canary, since)
             if reason:
@@ -295,8 +294,11 @@ class Compose:
         proxy.maintain(name)
 
     def _empty(self, proxy: Proxy, name: str) -> None:
-        if proxy.servers()[name].open:
+        server = proxy.servers()[name]
+        if server.open:
             proxy.drain(name)
+        elif not server.sessions:
+            return
         wait_until(lambda: "busy" if proxy.servers()[name].sessions else "", DRAIN_S)
 
     def _give_up(self, proxy: Proxy, move: Move, reason: str) -> str:

@@ -70,20 +70,20 @@ class Proxy:
 
     def distrust(self, name: str) -> None:
         """Out of traffic, and down until the proxy's own checks have found it healthy anew."""
-        self._set(name, "state drain")
-        self._set(name, "health down")
+        self._set(name, "state drain", "health down")
 
-    def open(self, name: str) -> None:
-        self._set(name, "state ready")
+    def open(self, name: str, weight: int) -> None:
+        """Traffic for it, in proportion to the weights of the others."""
+        self._set(name, f"weight {weight}", "state ready")
 
     def weigh(self, name: str, weight: int) -> None:
-        """Its part of the traffic, in proportion to the weights of the others; `FULL_WEIGHT` when it is alone."""
+        """Its part of the traffic; `FULL_WEIGHT` when it is alone."""
         self._set(name, f"weight {weight}")
 
-    def _set(self, name: str, what: str) -> None:
-        said = self._ask(f"set server {BACKEND}/{name} {what}").strip()
+    def _set(self, name: str, *settings: str) -> None:
+        said = self._ask(";".join(f"set server {BACKEND}/{name} {setting}" for setting in settings)).strip()
         if said:
-            raise UserError(f"The proxy refused `{what}` for {name}: {said[:200]}")
+            raise UserError(f"The proxy refused `{', '.join(settings)}` for {name}: {said[:200]}")
 
     def _ask(self, command: str) -> str:
         return self.host.execute(self.container, ["sh", "-c", _ASK, "sh", self.port, command])
