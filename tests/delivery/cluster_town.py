@@ -116,7 +116,8 @@ class Town:
 
     def releases(self) -> set[str]:
         """What the pods that answer say they are."""
-        pods = self.cluster.store.find("pods", NAMESPACE, {}, {})
+        with self.cluster.store.changed:
+            pods = self.cluster.store.find("pods", NAMESPACE, {}, {})
         return {one["metadata"]["annotations"][RELEASE] for one in pods if ready(one)}
 
     def traffic(self, requests: int) -> None:

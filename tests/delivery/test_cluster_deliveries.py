@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from gitops_ml import cli
+from gitops_ml.delivery.pipeline import read_pipeline
+from gitops_ml.delivery.reading import read_document
 from gitops_ml.delivery.release import Manifest, short
 from gitops_ml.delivery.targets import gitops_pull
 from gitops_ml.delivery.targets.said import said_version
@@ -22,6 +25,7 @@ from tests.delivery.shop import Shop
 from tests.delivery.test_kubernetes_target import environ, project, template
 from tests.delivery.truth import WORKFLOW
 from tests.fakes.cluster import Cluster
+from tests.tools.required import ROOT
 
 __all__ = ["environ", "project", "template"]
 
@@ -136,3 +140,15 @@ def test_a_release_goes_through_a_cluster_and_a_pulled_branch_and_back(
     assert said_version(service) == (first.release, first.artifacts.digest)
     assert sites.production.served == [first.release, second.release, first.release]
     assert ("deployments", NAMESPACE, "tumour-triage") in sites.staging.cluster.store.objects
+
+
+def test_the_documented_targets_are_read() -> None:
+    page = (ROOT / "docs" / "delivery.md").read_text(encoding="utf-8")
+    steps = [
+        text for text in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if text.startswith("  - name:")
+    ]
+    kinds = set()
+    for step in steps:
+        content = f"schema: 1\nimage: ghcr.io/octo/churn\nenvironments:\n{step}"
+        kinds.add(read_pipeline(read_document(content.encode(), "pipeline.yaml")).environments[0].target.kind)
+    assert {"kubernetes", "gitops-pull"} <= kinds

@@ -23,7 +23,7 @@ from tests.tools.required import ROOT
 
 __all__ = ["environ", "project", "template"]
 
-POLICY = Canary(weight=30, duration=dt.timedelta(minutes=2), min_requests=20)
+POLICY = Canary(weight=30, duration=dt.timedelta(seconds=30), min_requests=20)
 
 
 @pytest.fixture
@@ -33,9 +33,11 @@ def town(project: Path, tmp_path: Path) -> Iterator[Town]:
         town = Town.make(cluster, project, tmp_path / "home")
         assert town.target().apply(town.order(1, fence=7)) == ""
         town.scale(2)
-        town.cluster.controllers.changed(("deployments", NAMESPACE, NAME))
-        while len(town.cluster.controllers.running) < 2 or not town.target().live().healthy:
-            pass
+        with cluster.store.changed:
+            cluster.controllers.changed(("deployments", NAMESPACE, NAME))
+            assert cluster.store.changed.wait_for(
+                lambda: town.deployment()["status"]["availableReplicas"] == 2, 60
+            )
         yield town
 
 
@@ -74,7 +76,7 @@ def test_a_canary_that_fails_is_abandoned_before_the_end(town: Town) -> None:
 
 
 def test_a_canary_that_is_slow_is_abandoned(town: Town) -> None:
-    town.paused = lambda: town.traffic(10)
+    town.paused = lambda: town.traffic(30)
     order = town.order(2, fence=9, fault="slow 0.4")
     reason = town.target(canary=POLICY).apply(order)
     assert "times the" in reason
