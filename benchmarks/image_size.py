@@ -1,8 +1,9 @@
 """`python -m benchmarks.image_size`: how large the image is beside MLflow's, and how long a change of code takes.
 
 Both images hold the same model and stand on the same base. MLflow's is built from its own `mlflow models
-generate-dockerfile`, in its favour without nginx and without pip's cache, which a real one has. Needs a Docker Engine
-(DOCKER_HOST) that has the base image; name the network that builds need, if any, with --network.
+generate-dockerfile`, in its favour without nginx. It is built twice, because that Dockerfile leaves pip's cache in the
+image: as it is, and without. Needs a Docker Engine (DOCKER_HOST) that has the base image; name the network that builds
+need, if any, with --network.
 """
 
 from __future__ import annotations
@@ -20,14 +21,16 @@ from gitops_ml import engine as engines
 from gitops_ml.engine import Build, Docker
 from gitops_ml.packing import INDEX_VARIABLES
 
-from benchmarks.generated import Generated, Mlflow, run, trained, with_mlflow
+from benchmarks.generated import Generated, run, trained, with_mlflow
 
 GOAL_SIZE, GOAL_REBUILD_S = 0.5, 10.0
+TAG_OURS, TAG_THEIRS = "gitops-ml-benchmark:ours", "gitops-ml-benchmark:mlflow"
 # Debian's Python wants packages in an environment of their own.
 HEAD = """FROM {base}
 COPY with-index /with-index
 RUN python3 -m venv /opt/venv
-ENV PATH=/opt/venv/bin:$PATH PIP_NO_CACHE_DIR=1
+ENV PATH=/opt/venv/bin:$PATH
+ARG PIP_NO_CACHE_DIR
 """
 MOUNTS = "--mount=type=secret,id=ca --mount=type=secret,id=index"
 
@@ -54,17 +57,21 @@ def secrets(folder: Path, environ: dict[str, str]) -> dict[str, Path]:
     return found | ({"ca": Path(environ["SSL_CERT_FILE"])} if environ.get("SSL_CERT_FILE") else {})
 
 
-def build_theirs(
-    engine: Docker, generated: Generated, mlflow: Mlflow, folder: Path, base: str, network: str, tag: str
-) -> None:
-    context = folder / "mlflow-image"
+def build_theirs(engine: Docker, generated: Generated, folder: Path, base: str, network: str) -> list[int]:
+    """Sizes in bytes: as MLflow's Dockerfile says, and without pip's cache."""
+    mlflow, context = with_mlflow(folder, generated), folder / "mlflow-image"
     words = ("models", "generate-dockerfile", "--model-uri", str(mlflow.model), "--env-manager", "local")
     run(mlflow.command(*words, "--output-directory", str(context)), folder, mlflow.environ)
     dockerfile = context / "Dockerfile"
     dockerfile.write_text(adapted(dockerfile.read_text(encoding="utf-8"), base), encoding="utf-8")
     (context / "with-index").write_bytes((generated.project / "deploy" / "with-index").read_bytes())
     given = secrets(folder, dict(generated.environ))
-    engine.build(Build(context, dockerfile, tag, {}, given, network))
+    sizes = []
+    no_cache = {"PIP_NO_CACHE_DIR": "1"}  # and any other value too, so the first build has none
+    for arguments in ({}, no_cache):
+        engine.build(Build(context, dockerfile, TAG_THEIRS, arguments, given, network))
+        sizes.append(engine.image(TAG_THEIRS).size)
+    return sizes
 
 
 def rebuilds(generated: Generated, make: tuple[str, ...], turns: int) -> list[float]:
@@ -87,28 +94,27 @@ def main() -> int:
     parser.add_argument("--network", default="", help="of the builds, such as host")
     parser.add_argument("--rounds", type=int, default=3, help="rebuilds")
     options = parser.parse_args()
-    tags = {"ours": "gitops-ml-benchmark:ours", "theirs": "gitops-ml-benchmark:mlflow"}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         generated = trained(folder)
         engine = engines.find(generated.environ)
         empty = engine.image(options.base).size
         flags = f"--base={options.base}" + (f" --network={options.network}" if options.network else "")
-        make = ("make", "image", f"IMAGE={tags['ours']}", f"IMAGE_FLAGS={flags}", f"DOCKER={engine.command}")
+        make = ("make", "image", f"IMAGE={TAG_OURS}", f"IMAGE_FLAGS={flags}", f"DOCKER={engine.command}")
         first = generated.seconds(*make)
-        size = engine.image(tags["ours"]).size
+        size = engine.image(TAG_OURS).size
         again = statistics.median(rebuilds(generated, make, options.rounds))
-        mlflow = with_mlflow(folder, generated)
-        build_theirs(engine, generated, mlflow, folder, options.base, options.network, tags["theirs"])
-        theirs = engine.image(tags["theirs"]).size
-    print("| image | MB | without the base, MB | of MLflow's |\n| --- | --: | --: | --: |")
-    for label, one in (("MLflow's", theirs), ("ours", size), ("the base alone", empty)):
-        print(f"| {label} | {one / 1e6:.0f} | {(one - empty) / 1e6:.0f} | {one / theirs:.2f} |")
+        cached, bare = build_theirs(engine, generated, folder, options.base, options.network)
+    images = {"MLflow's": cached, "MLflow's without pip's cache": bare, "ours": size, "the base alone": empty}
+    print("| image | MB | without the base, MB | ours is |\n| --- | --: | --: | --: |")
+    for label, one in images.items():
+        print(f"| {label} | {one / 1e6:.0f} | {(one - empty) / 1e6:.0f} | {size / one:.2f} |")
     print(
         f"\n`make image` took {first:.1f} s with whatever the engine had, {again:.1f} s after a change of code"
     )
     met = {
-        "at most half of MLflow's size": size <= GOAL_SIZE * theirs,
+        "at most half of MLflow's size": size <= GOAL_SIZE * cached,
+        "at most half of it without pip's cache": size <= GOAL_SIZE * bare,
         f"a rebuild under {GOAL_REBUILD_S:g} s": again < GOAL_REBUILD_S,
     }
     for goal, good in met.items():
