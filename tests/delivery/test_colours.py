@@ -17,6 +17,7 @@ from gitops_ml.delivery.release import Manifest
 from gitops_ml.delivery.targets import compose
 from gitops_ml.delivery.targets.base import FencedError, Order
 from gitops_ml.delivery.targets.compose import Compose
+from gitops_ml.delivery.targets.docker_host import find_docker
 from gitops_ml.delivery.targets.proxy import read_servers
 from gitops_ml.delivery.targets.settings import Canary, ComposeTarget
 from gitops_ml.errors import UserError
@@ -219,6 +220,44 @@ def _both(after: int) -> ToyHost:
     host = begun()
     killed(host, order(NEW, 2), after)
     return host
+
+
+@pytest.mark.parametrize("host", ["ssh://deploy@machine", "tcp://10.0.0.7:2376", "unix:///run/docker.sock"])
+def test_the_host_of_the_settings_comes_before_that_of_the_environment(host: str) -> None:
+    settings = ComposeTarget(kind="compose", host=host)
+    found = Compose(settings, "staging", PIPELINE, Path("/churn"), {"DOCKER_HOST": "unix:///other"}, Facts())
+    assert found._environ["DOCKER_HOST"] == host
+    assert found._project == "churn-staging"
+
+
+@pytest.mark.parametrize("host", ["ssh://-oProxyCommand=touch", "machine", "https://machine", "ssh://a b"])
+def test_a_host_that_is_none_is_refused(host: str) -> None:
+    with pytest.raises(ValueError, match="host"):
+        ComposeTarget(kind="compose", host=host)
+
+
+@pytest.mark.parametrize(
+    ("said", "taken"),
+    [
+        ("2.23.1", True),
+        ("v2.40.3", True),
+        ("dev", True),
+        ("5.0.0", True),
+        ("2.23.0", False),
+        ("1.29.2", False),
+    ],
+)
+def test_a_docker_whose_compose_can_not_copy_configuration_is_passed_over(
+    said: str, taken: bool, tmp_path: Path
+) -> None:
+    command = tmp_path / "docker"
+    command.write_text(f"#!/bin/sh\necho {said}\n", encoding="utf-8")
+    command.chmod(0o755)
+    if taken:
+        assert find_docker({"PATH": str(tmp_path)}) == str(command)
+        return
+    with pytest.raises(UserError, match=rf"Compose 2\.23\.1 or newer was found \(.*{said}"):
+        find_docker({"PATH": str(tmp_path)})
 
 
 def test_what_the_proxy_says_is_read_or_refused() -> None:

@@ -56,7 +56,8 @@ class ComposeTarget(Strict):
     files: Annotated[tuple[InRepository, ...], tupled, Field(min_length=1, max_length=5)] = (
         "deploy/compose.yaml",
     )
-    host: Annotated[str, Field(pattern=r"^(ssh|tcp|unix)://[^\s]{1,200}$")] | None = None
+    # A name that begins with a dash would be an option of ssh.
+    host: Annotated[str, Field(pattern=r"^((ssh|tcp)://[A-Za-z0-9\[]|unix:///)[^\s]{1,200}$")] | None = None
     listen: Annotated[str, Field(pattern=r"^[0-9]{1,3}(\.[0-9]{1,3}){3}$")] = "127.0.0.1"
     port: Port = 8000
     timeout: Duration = dt.timedelta(minutes=5)
