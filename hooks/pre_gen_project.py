@@ -14,6 +14,8 @@ SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 PACKAGE = re.compile(r"[a-z][a-z0-9_]*")
 OWNER = re.compile(r"[A-Za-z0-9](?:-?[A-Za-z0-9]){0,38}")
 REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}")
+# A registry's host, which has a dot or a port, and at least one part of a name; as docker takes it.
+IMAGE = re.compile(r"(?=[^/]*[.:])[a-z0-9][a-z0-9.-]*(?::[0-9]{1,5})?(?:/[a-z0-9][a-z0-9._-]*)+")
 REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
 
 # Names that the generated code imports; a package of the same name would hide them.
@@ -81,7 +83,17 @@ def check_actions(answers: dict[str, str]) -> str | None:
     return None
 
 
-CHECKS = (check_name, check_slug, check_package, check_one_line, check_owner, check_actions)
+def check_image(answers: dict[str, str]) -> str | None:
+    image = answers["image_repository"]
+    if not IMAGE.fullmatch(image) or len(image) > 255:
+        return (
+            f"{image!r} is not a place for images; answer with registry and name in lower case, without a tag, such as"
+            " ghcr.io/your-organisation/tumour-triage or docker.io/you/tumour-triage."
+        )
+    return None
+
+
+CHECKS = (check_name, check_slug, check_package, check_one_line, check_owner, check_image, check_actions)
 
 
 def problem(answers: dict[str, str]) -> str | None:

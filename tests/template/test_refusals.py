@@ -30,6 +30,9 @@ REFUSED = {
     "a very long author": ({"author_name": "x" * 201}, "at most 200"),
     "an empty owner": ({"github_owner": ""}, "not a GitHub user"),
     "an owner that is an address": ({"github_owner": "github.com/me"}, "not a GitHub user"),
+    "an image without a registry": ({"image_repository": "octo/model"}, "not a place for images"),
+    "an image with a tag": ({"image_repository": "ghcr.io/octo/model:1"}, "not a place for images"),
+    "an image in capitals": ({"image_repository": "ghcr.io/Octo/model"}, "not a place for images"),
     "remote actions without an owner": (
         {"actions_source": "remote", "actions_repository": "suite"},
         "answer with owner/name",

@@ -141,6 +141,17 @@ def test_images_are_the_owners(rendered) -> None:
     assert pipeline["image"] == "ghcr.io/acme-labs/tumour-triage"
 
 
+def test_images_go_where_was_asked_for(rendered) -> None:
+    place = "127.0.0.1:5000/team/model"
+    project, _ = rendered({"image_repository": place, "deploy_target": "kubernetes"})
+    files = {
+        f"environments/{path.name}": path.read_bytes() for path in (project / "environments").glob("*.yaml")
+    }
+    assert read_policy(files)[0].image == place
+    overlay = project / "deploy" / "kubernetes" / "production" / "kustomization.yaml"
+    assert yaml.safe_load(overlay.read_text(encoding="utf-8"))["images"][0]["newName"] == place
+
+
 def test_the_owner_is_the_one_asked_for(rendered) -> None:
     project, _ = rendered({"github_owner": "acme-labs"})
     assert "@acme-labs" in (project / "CODEOWNERS").read_text(encoding="utf-8")
