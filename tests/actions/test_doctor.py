@@ -96,6 +96,9 @@ FAULTS: dict[str, Callable[[Town], object]] = {
     "main can be pushed to directly, a ruleset is only tried": evaluating,
     "deploy-state can be rewritten by a force-push": without_rule("deploy-state", "non_fast_forward"),
     "deploy-state can be deleted": without_rule("deploy-state", "deletion"),
+    "somebody may pass by the ruleset main": lambda t: ruleset(t, "main").update(
+        bypass_actors=[{"actor_id": 5, "actor_type": "RepositoryRole", "bypass_mode": "always"}]
+    ),
     "the environment production is not there": lambda t: t.forge.state.settings.environments.pop(
         "production"
     ),

@@ -21,6 +21,8 @@ DIGEST = "gitops-ml/digest"
 FENCE = "gitops-ml/fence"
 TRACK = "gitops-ml/track"
 _VARIABLES = {"RELEASE_ID", "IMAGE_DIGEST"}
+# Written in C where PyYAML was built with it.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # What pods need before they can start.
 _NEEDED_BY_PODS = ("Namespace", "ServiceAccount", "ConfigMap", "Secret")
 
@@ -59,7 +61,7 @@ def read_manifests(rendered: str, repository: str, overlay: str) -> Manifests:
     Raises `UserError` naming `overlay` where there is none or several, no namespace, or no Service in front of it.
     """
     try:
-        loaded = [one for one in yaml.load_all(rendered, yaml.CSafeLoader) if one is not None]
+        loaded = [one for one in yaml.load_all(rendered, _LOADER) if one is not None]
     except yaml.YAMLError as error:
         raise UserError(f"{overlay}: kustomize rendered something that is not YAML ({error}).") from None
     if not all(isinstance(one, dict) and _named(one) for one in loaded):

@@ -43,6 +43,7 @@ def judge_forge(remote: Remote, settings: Sequence[Setting]) -> Iterator[Finding
             for one in settings
             if one.kind == "environment"
         ),
+        *(Look(one.title, partial(_bypass, remote, one)) for one in settings if one.kind == "ruleset"),
         *(
             Look(one.title, partial(_compare, remote, one))
             for one in settings
@@ -164,6 +165,25 @@ def _environment(remote: Remote, setting: Setting) -> Iterator[Finding]:
                 "Approvals belong on the pull request: here a deployment waits up to 30 days, rollbacks too."
             )
             yield Finding("advice", f"{title} waits for reviewers", why, "Take them out in its settings.")
+
+
+def _bypass(remote: Remote, setting: Setting) -> Iterator[Finding]:
+    """Who may pass by a ruleset: what holds for a branch does not say for whom it does not."""
+    try:
+        found = remote.read(setting)
+    except PlanError:
+        return  # what protects the branch was looked at, and said so
+    wanted = {"bypass_actors": setting.wanted.get("bypass_actors", [])}
+    # Only who may write sees them.
+    if found.value is None or "bypass_actors" not in found.value:
+        return
+    wrong = [one.line for one in differences(wanted, found.value) if one.wanted is None]
+    if wrong:
+        why = "For them it is as if there were no rule."
+        fix = f"{FIX}\nOr write them into .github/settings, where everybody sees them."
+        yield Finding("missing", f"somebody may pass by the {setting.title}: {'; '.join(wrong)}", why, fix)
+    else:
+        yield Finding("ok", f"nobody passes by the {setting.title} who is not in .github/settings")
 
 
 def _compare(remote: Remote, setting: Setting) -> Iterator[Finding]:

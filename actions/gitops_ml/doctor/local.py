@@ -75,7 +75,9 @@ def judge_clone(clone: Clone) -> Iterator[Finding]:
         yield Finding("ok", "uv.lock is committed")
     else:
         why = "Without it two runs install different packages, and train different models."
-        yield Finding("missing", "uv.lock is not committed", why, "make setup && git add uv.lock")
+        yield Finding(
+            "missing", "uv.lock is not committed", why, "make setup && git add uv.lock && git commit"
+        )
     if clone.hooks:
         yield Finding("ok", "the hooks of pre-commit are installed")
     else:
