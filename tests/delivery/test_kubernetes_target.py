@@ -9,8 +9,9 @@ import pytest
 from gitops_ml.delivery.deployment import Live
 from gitops_ml.delivery.manifests import FENCE, RELEASE, canary_of, fenced, name_release
 from gitops_ml.delivery.release import short
-from gitops_ml.delivery.targets.base import FencedError
+from gitops_ml.delivery.targets.base import FencedError, Request
 from gitops_ml.delivery.targets.kubernetes import Kubernetes
+from gitops_ml.delivery.web import WebService
 from gitops_ml.errors import UserError
 
 from tests.delivery.cluster_town import NAME, NAMESPACE, Town, commit_all
@@ -257,3 +258,34 @@ def test_an_overlay_that_runs_another_image_is_refused(town: Town) -> None:
     town.pipeline = town.pipeline.model_copy(update={"image": "ghcr.io/somebody/else"})
     with pytest.raises(UserError, match=r"0 Deployments have a container of the image ghcr.io/somebody/else"):
         town.target().live()
+
+
+def test_a_stranger_on_the_machine_reaches_nothing_but_the_service(town: Town) -> None:
+    target = town.target()
+    target.apply(town.order(1, fence=7))
+    manifests = target._manifests()
+    with target._service(target._kubectl(manifests), manifests) as service:
+        assert service.ask(Request("/version")).status == 200
+        host = service.url.partition("/api/")[0]
+        for path in (
+            "/api/v1/namespaces/default/secrets",
+            f"/api/v1/namespaces/{NAMESPACE}/pods",
+            "/version",
+        ):
+            assert WebService(host).ask(Request(path)).status == 403
+        assert service.ask(Request("/../../../pods")).status != 200
+
+
+def test_a_proxy_that_cannot_start_says_why(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = town.target()
+    target.apply(town.order(1, fence=7))
+    broken = Path(town.environ["HOME"]) / "bin" / "kubectl"
+    broken.parent.mkdir()
+    real = need("kubectl")
+    broken.write_text(
+        f'#!/bin/sh\ncase "$*" in *proxy*) echo "error: listen: too many" >&2; exit 1;; esac\nexec {real} "$@"\n'
+    )
+    broken.chmod(0o755)
+    town.environ["PATH"] = f"{broken.parent}:{town.environ['PATH']}"
+    with pytest.raises(UserError, match="kubectl proxy did not start: error: listen: too many"):
+        target.live()

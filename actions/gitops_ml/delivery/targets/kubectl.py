@@ -97,15 +97,11 @@ class Kubectl:
             env=dict(self.environ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.STDOUT,
             text=True,
         )
         try:
-            line = process.stdout.readline() if process.stdout else ""
-            found = _SERVING.search(line)
-            if found is None:
-                raise UserError(f"kubectl proxy did not start: {line.strip()[:200] or 'it said nothing'}.")
-            yield f"http://127.0.0.1:{found[1]}"
+            yield f"http://127.0.0.1:{_port(process.stdout or ())}"
         finally:
             process.terminate()
             process.wait()
@@ -123,6 +119,17 @@ class Kubectl:
 def as_list(objects: Iterable[Object]) -> str:
     """`objects` as one JSON text that kubectl reads."""
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+
+
+def _port(lines: Iterable[str]) -> str:
+    """The port that the proxy names once it listens; raises `UserError` when it ends before."""
+    last = "it said nothing"
+    for line in lines:
+        found = _SERVING.search(line)
+        if found is not None:
+            return found[1]
+        last = line.strip() or last
+    raise UserError(f"kubectl proxy did not start: {last[:300]}")
 
 
 def _objects(text: str) -> list[Object]:

@@ -126,7 +126,8 @@ class Kubernetes:
     def _service(self, kubectl: Kubectl, manifests: Manifests) -> Iterator[WebService]:
         """The service, asked through the API server."""
         path = f"/api/v1/namespaces/{manifests.namespace}/services/{manifests.service}:{manifests.port}/proxy"
-        with kubectl.proxy(f"^{re.escape(path)}/") as url:
+        # No dots but that of openapi.json: `..` would lead out of the service.
+        with kubectl.proxy(rf"^{re.escape(path)}/[A-Za-z0-9_/-]*(\.json)?$") as url:
             yield WebService(url + path)
 
     def _claim(self, kubectl: Kubectl, manifests: Manifests, before: Rollout, order: Order) -> None:
