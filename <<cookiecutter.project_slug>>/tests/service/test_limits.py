@@ -199,3 +199,11 @@ def test_known_traps_of_json_are_refused(patient: Served, body: bytes) -> None:
 def test_extreme_numbers_are_answered_or_refused(patient: Served, value: float) -> None:
     (record,) = patient.records(1)
     never_a_fault(patient.predict(record | {"size": value}))
+
+
+@pytest.mark.parametrize(("value", "status"), [(2**53 - 1, 200), (2**53, 422), (2**53 + 1, 422), (-(2**53) - 1, 422)])
+def test_whole_numbers_end_where_a_float_can_no_longer_tell_them_apart(
+    patient: Served, value: int, status: int
+) -> None:
+    (record,) = patient.records(1)
+    assert patient.predict(record | {"visits": value}).status_code == status
