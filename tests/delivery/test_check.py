@@ -122,9 +122,9 @@ def test_a_revoked_release_goes_nowhere_not_even_back(shop: Shop, capsys: pytest
     ("policy", "why"),
     [
         ("schema: 1\nenvironments:\n  - {name: production}\n", "line 3, key 'environments.0.follow'"),
-        (PIPELINE + "  - {name: late, follow: true}\n", "line 6, key 'environments.2.follow'"),
-        (PIPELINE + "  - {name: staging}\n", "line 6, key 'environments.2.name': staging stands twice"),
-        (PIPELINE + "    gate: none\n", "line 6, key 'environments.1.gate': this key is not known"),
+        (PIPELINE + "  - {name: late, follow: true}\n", "line 7, key 'environments.2.follow'"),
+        (PIPELINE + "  - {name: staging}\n", "line 7, key 'environments.2.name': staging stands twice"),
+        (PIPELINE + "    gate: none\n", "line 7, key 'environments.1.gate': this key is not known"),
         (PIPELINE + "  - {name: qa}\n", "names qa, but environments/qa.yaml does not exist"),
     ],
 )

@@ -23,7 +23,7 @@ from gitops_ml.delivery.world import Desired, Review, World
 
 from tests.delivery import machine
 
-FEW = 1000
+FEW = 10_000
 Replacement = tuple[Any, str, Callable[..., Any]]
 
 
