@@ -27,6 +27,7 @@ from gitops_ml.trial import free_port
 from tests.delivery.truth import START
 
 HERE = Path(__file__).parent
+CLIENTS = 4
 # Between two requests of one client: there are few processors, and the deployment needs some too.
 PAUSE_S = 0.002
 BODY = json.dumps({"records": [{"x": 1.5}]}).encode()

@@ -26,7 +26,7 @@ from gitops_ml.engine import Docker
 from gitops_ml.errors import UserError
 
 from tests.delivery import docker_machine
-from tests.delivery.docker_machine import BODY, Clients, Machine, Shelf, clients, order
+from tests.delivery.docker_machine import BODY, CLIENTS, Clients, Machine, Shelf, clients, order
 from tests.delivery.name_server import name_server
 from tests.image.conftest import base, docker_environ, engine, proxy_image, registry
 from tests.template.conftest import environ, template
@@ -153,7 +153,7 @@ def test_requests_under_way_are_answered_by_the_release_that_leaves(
     assert first.release in {answer.headers["x-release"] for answer in answers}
 
 
-def test_a_bad_release_costs_no_request_and_the_old_one_serves_on(
+def test_a_bad_release_is_given_up_and_the_old_one_serves_on(
     machine: Machine, shelf: Shelf, impatient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good = shelf.release(1)
@@ -169,6 +169,8 @@ def test_a_bad_release_costs_no_request_and_the_old_one_serves_on(
     ]
     with clients(machine) as asked:
         for fence, (release, reason) in enumerate(bad, start=2):
+            # The first three never get a request; what the last one is reading when its process ends can be lost.
+            assert asked.failed == []
             served(asked)
             patience = {"timeout": dt.timedelta(seconds=5)} if "ready" in reason else {}
             said = machine.target(**patience).apply(order(release, fence))
@@ -177,8 +179,12 @@ def test_a_bad_release_costs_no_request_and_the_old_one_serves_on(
             live = target.live()
             assert (live.release, live.healthy, live.fence) == (good.release, True, fence)
             assert machine.containers() == {"proxy": "running", "blue": "running", "green": "exited"}
+        failed = list(asked.failed)
         served(asked)
-    assert asked.failed == []
+    assert asked.failed == failed, "nothing more once it is gone"
+    assert len(failed) <= 2 * CLIENTS, (
+        "it may end twice before it is noticed, with one request of each client"
+    )
     with pytest.raises(FencedError, match="newer already: 5 commits of main, and this run knows 4"):
         target.apply(order(shelf.release(2), 4))
     assert target.live().release == good.release
