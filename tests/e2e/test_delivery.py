@@ -37,6 +37,14 @@ if os.environ.get("RELEASE_ID", "").startswith("r-"):
     sys.exit("error: this release was made to fail")
 errors.run(main)
 """
+# Staging is well; production's ports are the only thing that this code can know it by here.
+FAILS_IN_PRODUCTION = """\
+import os  # noqa: E402
+
+if os.environ.get("SERVING_PORT") in {ports!r}:
+    sys.exit("error: this release was made to fail in production")
+errors.run(main)
+"""
 OVERRIDE = ROOT / "tests" / "delivery" / "host-network.yaml"
 
 
@@ -136,7 +144,10 @@ def test_the_life_of_releases(delivery: Delivery) -> None:
     second = a_deployment_that_is_killed_is_healed_by_the_next_run(delivery, clock, first)
     a_rollback_brings_the_earlier_release_back(delivery, clock, first, second)
     late_runs_and_documents_change_nothing(delivery, clock, first, second)
-    a_bad_release_is_stopped_in_staging(delivery, clock, first, second)
+    third = a_bad_release_is_stopped_in_staging(delivery, clock, first, second)
+    a_release_that_fails_in_production_leaves_what_served(
+        delivery, clock, first, {second.release, third.release}
+    )
 
 
 def a_merge_goes_to_staging(delivery: Delivery, clock: Clock) -> Manifest:
@@ -255,7 +266,7 @@ def late_runs_and_documents_change_nothing(
 
 def a_bad_release_is_stopped_in_staging(
     delivery: Delivery, clock: Clock, first: Manifest, second: Manifest
-) -> None:
+) -> Manifest:
     """One that no test could have found: it only fails when it is deployed."""
     delivery.start(delivery.main)
     delivery.edit("src/model/service/__main__.py", "errors.run(main)\n", FAILS_WHEN_DEPLOYED)
@@ -272,3 +283,35 @@ def a_bad_release_is_stopped_in_staging(
     (issue,) = delivery.forge.state.issues
     assert "this release was made to fail" in issue.body
     assert not [pull for pull in delivery.forge.state.pulls if pull.state == "open"]
+    return bad
+
+
+def a_release_that_fails_in_production_leaves_what_served(
+    delivery: Delivery, clock: Clock, first: Manifest, others: set[str]
+) -> None:
+    """Staging proved it and a person promoted it; production stays well, and the run red until someone acts."""
+    delivery.start(delivery.main)
+    production = delivery.places["production"].environ
+    ports = [production["BLUE_PORT"], production["GREEN_PORT"]]
+    delivery.edit(
+        "src/model/service/__main__.py", FAILS_WHEN_DEPLOYED, FAILS_IN_PRODUCTION.format(ports=ports)
+    )
+    delivery.commit("Serve in staging")
+    delivery.merge_new("Serve in staging")
+    done = delivery.deliver()
+    assert (done.code, done.results["propose"]) == (0, "success"), done.log[-8000:]
+    bad = only_release(delivery, {first.release, *others})
+    serves(delivery, "staging", bad)
+    delivery.merge(delivery.pull_to("production"))
+    for _ in range(2):
+        done = clock.time("a promotion that fails", delivery.deliver)
+        assert done.results["production"] == "failure", done.log[-8000:]
+        assert delivery.wanted("production") == bad.release
+        assert delivery.version("production")["release"] == first.release
+    history = delivery.facts().history("production")
+    assert [item.failed for item in history if item.release == bad.release] == [True], (
+        "it is not tried again by itself"
+    )
+    (issue,) = (issue for issue in delivery.forge.state.issues if issue.state == "open")
+    assert "production" in issue.title
+    assert "made to fail in production" in issue.body
