@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import random
 import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gitops_ml.delivery.contended import Prepared, push_on_top
 from gitops_ml.delivery.facts import Facts
 from gitops_ml.delivery.git import Git
 from gitops_ml.delivery.paths import noun
@@ -17,18 +17,6 @@ from gitops_ml.delivery.remote import fetch
 from gitops_ml.errors import UserError
 
 BRANCH = "deploy-state"
-ATTEMPTS = 30
-LONGEST_PAUSE_S = 4.0
-# What git and GitHub say when somebody else was faster; anything else will not get better by trying again.
-RETRYABLE = (
-    "fetch first",
-    "non-fast-forward",
-    "cannot lock ref",
-    "failed to update ref",
-    "incorrect old value",
-    "reference already exists",
-    "remote ref updated since checkout",
-)
 IDENTITY = {
     "GIT_AUTHOR_NAME": "gitops-ml",
     "GIT_AUTHOR_EMAIL": "gitops-ml@users.noreply.github.com",
@@ -62,29 +50,19 @@ class StateBranch:
         `make` is called again whenever somebody else was faster, so what it decides (the next attempt's number, that
         a release exists already, that a run is stale) holds for the branch as it is when the files arrive. It adds
         nothing by returning nothing, and refuses by raising. Raises `UserError` when a file exists with other
-        content, when the remote refuses for good, or after `ATTEMPTS` pushes.
+        content, or when the remote takes none, as `push_on_top`.
         """
-        said = ""
-        for attempt in range(1, ATTEMPTS + 1):
+
+        def prepare(attempt: int) -> Prepared[Appended]:
             tip = self.fetch()
             there = {} if tip is None else self.git.entries(tip)
-            wanted = dict(make(load_facts(self.git, tip)))
-            new = self._new(wanted, there)
+            new = self._new(dict(make(load_facts(self.git, tip))), there)
             if not new:
-                return Appended(tip or "", (), attempt)
+                return Prepared(None, Appended(tip or "", (), attempt))
             commit = self._commit(tip, new, message)
-            pushed = self.git.try_("push", "--quiet", self.remote, f"{commit}:refs/heads/{self.branch}")
-            if pushed.code == 0:
-                return Appended(commit, tuple(sorted(new)), attempt)
-            said = pushed.problem
-            if not any(word in said for word in RETRYABLE):
-                break
-            # Full jitter: equal pauses would let the same writers collide again.
-            self.pause(random.uniform(0, min(LONGEST_PAUSE_S, 0.05 * 2**attempt)))  # noqa: S311
-        else:
-            said = f"others were faster {ATTEMPTS} times; {said}"
-        fix = "The token needs `contents: write`, and no ruleset may ask for pull requests on this branch."
-        raise UserError(f"{self.branch} on {self.remote} took no new record: {said}", fix)
+            return Prepared(commit, Appended(commit, tuple(sorted(new)), attempt))
+
+        return push_on_top(self.git, self.remote, self.branch, prepare, self.pause, "new record")
 
     def fetch(self) -> str | None:
         """The tip of the branch on the remote, its objects at hand; None when the branch does not exist yet."""

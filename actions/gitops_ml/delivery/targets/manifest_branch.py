@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import re
 import tempfile
 import time
@@ -10,12 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gitops_ml.delivery.contended import Prepared, push_on_top
 from gitops_ml.delivery.git import Git
 from gitops_ml.delivery.release import short
 from gitops_ml.delivery.remote import fetch
-from gitops_ml.delivery.state import ATTEMPTS, IDENTITY, LONGEST_PAUSE_S, RETRYABLE
+from gitops_ml.delivery.state import IDENTITY
 from gitops_ml.delivery.targets.base import FencedError
-from gitops_ml.errors import UserError
 
 _TRAILERS = ("Environment", "Release", "Digest", "Fence")
 _LINE = re.compile(r"(Environment|Release|Digest|Fence): (\S+)")
@@ -89,10 +88,10 @@ class ManifestBranch:
 
         Equal files under an equal fence make no commit; under a higher one, a commit without changes remembers it.
         Raises `FencedError` when the branch was asked for something newer, or, with `only_after`, when the newest
-        commit for the environment is not that one; `UserError` when the remote refuses, or after `ATTEMPTS` pushes.
+        commit for the environment is not that one; `UserError` when the remote takes none, as `push_on_top`.
         """
-        said = ""
-        for attempt in range(1, ATTEMPTS + 1):
+
+        def prepare(attempt: int) -> Prepared[Wanted]:
             tip = self.tip()
             before = self.wanted(tip)
             overtaken = only_after is not None and before.commit != only_after
@@ -104,20 +103,10 @@ class ManifestBranch:
                 )
             same = self.files(tip) == dict(files) and before.release == wanted.release
             if same and before.fence == wanted.fence:
-                return before
-            commit = self._commit(tip, files, wanted.message(self._why(wanted, before)))
-            pushed = self.git.try_("push", "--quiet", self.remote, f"{commit}:refs/heads/{self.branch}")
-            if pushed.code == 0:
-                return before
-            said = pushed.problem
-            if not any(word in said for word in RETRYABLE):
-                break
-            # Full jitter: equal pauses would let the same writers collide again.
-            self.pause(random.uniform(0, min(LONGEST_PAUSE_S, 0.05 * 2**attempt)))  # noqa: S311
-        else:
-            said = f"others were faster {ATTEMPTS} times; {said}"
-        fix = "The token needs `contents: write`, and no ruleset may ask for pull requests on this branch."
-        raise UserError(f"{self.branch} on {self.remote} took no manifests: {said}", fix)
+                return Prepared(None, before)
+            return Prepared(self._commit(tip, files, wanted.message(self._why(wanted, before))), before)
+
+        return push_on_top(self.git, self.remote, self.branch, prepare, self.pause, "manifests")
 
     def _why(self, wanted: Wanted, before: Wanted) -> str:
         if wanted.release == before.release:
