@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -18,9 +21,10 @@ from gitops_ml.verbs import release
 
 from tests.actions.launching import files_of
 from tests.delivery.repositories import STAGING, git, make_clone
+from tests.fakes.contract import Contract
 from tests.fakes.forge import Forge
 from tests.fakes.git_remote import GitRemote
-from tests.fakes.state import Pull, Run
+from tests.fakes.state import Pull, Run, State
 
 IMAGE = "ghcr.io/octo/churn"
 PIPELINE = f"""schema: 1
@@ -184,3 +188,16 @@ class Site:
 
     def facts(self) -> Facts:
         return load_facts(Git(self.remote.path), self.remote.heads().get("deploy-state"))
+
+
+@contextmanager
+def merged(contract: Contract | None, folder: Path, *, train: bool) -> Iterator[tuple[Site, State]]:
+    """A merged pull request, with a run of its own (901) when it was trained, and the forge's state to return to."""
+    with Forge(contract) as forge:
+        site = Site.make(forge, folder)
+        number = site.propose("topic", {"src/model.py": "depth = 2\n"})
+        if train:
+            site.train(number)
+        site.merge(number)
+        yield site, copy.deepcopy(forge.state)
+    assert forge.violations == []

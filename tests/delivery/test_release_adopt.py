@@ -19,10 +19,9 @@ from gitops_ml.errors import UserError
 from gitops_ml.github import GitHub
 
 from tests.delivery.repositories import git
-from tests.delivery.site import Site, content_of, sha256, trained, write, zipped
+from tests.delivery.site import Site, content_of, merged, sha256, trained, write, zipped
 from tests.fakes import troubles
 from tests.fakes.contract import Contract
-from tests.fakes.forge import Forge
 from tests.fakes.state import State
 
 Files = dict[str, bytes]
@@ -33,13 +32,8 @@ def prepared(
     contract: Contract | None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Site, State]]:
     """A merged pull request whose run is 901, for many tests."""
-    with Forge(contract) as forge:
-        site = Site.make(forge, tmp_path_factory.mktemp("merged"))
-        number = site.propose("topic", {"src/model.py": "depth = 2\n"})
-        site.train(number)
-        site.merge(number)
-        yield site, copy.deepcopy(forge.state)
-    assert forge.violations == []
+    with merged(contract, tmp_path_factory.mktemp("merged"), train=True) as found:
+        yield found
 
 
 @pytest.fixture

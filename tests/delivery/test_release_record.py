@@ -19,10 +19,9 @@ from gitops_ml.errors import UserError
 
 from tests.actions.launching import files_of
 from tests.delivery.repositories import git, make_clone
-from tests.delivery.site import IMAGE, Site, sha256, trained, write
+from tests.delivery.site import IMAGE, Site, merged, sha256, trained, write
 from tests.fakes import troubles
 from tests.fakes.contract import Contract
-from tests.fakes.forge import Forge
 from tests.fakes.state import State
 
 ROOT = Path(__file__).parents[2]
@@ -42,12 +41,8 @@ def image(number: int = 1) -> str:
 def prepared(
     contract: Contract | None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Site, State]]:
-    with Forge(contract) as forge:
-        site = Site.make(forge, tmp_path_factory.mktemp("merged"))
-        number = site.propose("topic", {"src/model.py": "depth = 2\n"})
-        site.merge(number)
-        yield site, copy.deepcopy(forge.state)
-    assert forge.violations == []
+    with merged(contract, tmp_path_factory.mktemp("merged"), train=False) as found:
+        yield found
 
 
 @pytest.fixture
