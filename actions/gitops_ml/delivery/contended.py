@@ -39,12 +39,12 @@ def push_on_top(
     branch: str,
     prepare: Callable[[int], Prepared[Result]],
     pause: Callable[[float], None],
-    what: str,
+    refusal: str,
 ) -> Result:
     """Push what `prepare` makes on top of the branch as it is now; called anew whenever somebody else was faster.
 
-    `prepare` gets the number of the attempt and refuses by raising. `pause` takes seconds; `what` is what the branch
-    did not take, for the error. Raises `UserError` when the remote refuses for good, or after `ATTEMPTS` pushes.
+    `prepare` gets the number of the attempt and refuses by raising. `pause` takes seconds; `refusal` says for the error what the branch
+    did not do. Raises `UserError` when the remote refuses for good, or after `ATTEMPTS` pushes.
     """
     said = ""
     for attempt in range(1, ATTEMPTS + 1):
@@ -62,4 +62,4 @@ def push_on_top(
     else:
         said = f"others were faster {ATTEMPTS} times; {said}"
     fix = "The token needs `contents: write`, and no ruleset may ask for pull requests on this branch."
-    raise UserError(f"{branch} on {remote} took no {what}: {said}", fix)
+    raise UserError(f"{branch} on {remote} {refusal}: {said}", fix)

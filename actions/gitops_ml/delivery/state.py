@@ -62,7 +62,7 @@ class StateBranch:
             commit = self._commit(tip, new, message)
             return Prepared(commit, Appended(commit, tuple(sorted(new)), attempt))
 
-        return push_on_top(self.git, self.remote, self.branch, prepare, self.pause, "new record")
+        return push_on_top(self.git, self.remote, self.branch, prepare, self.pause, "took no new record")
 
     def fetch(self) -> str | None:
         """The tip of the branch on the remote, its objects at hand; None when the branch does not exist yet."""

@@ -106,7 +106,7 @@ class ManifestBranch:
                 return Prepared(None, before)
             return Prepared(self._commit(tip, files, wanted.message(self._why(wanted, before))), before)
 
-        return push_on_top(self.git, self.remote, self.branch, prepare, self.pause, "manifests")
+        return push_on_top(self.git, self.remote, self.branch, prepare, self.pause, "took no manifests")
 
     def _why(self, wanted: Wanted, before: Wanted) -> str:
         if wanted.release == before.release:
