@@ -43,8 +43,8 @@ def push_on_top(
 ) -> Result:
     """Push what `prepare` makes on top of the branch as it is now; called anew whenever somebody else was faster.
 
-    `prepare` gets the number of the attempt and refuses by raising. `pause` takes seconds; `refusal` says for the error what the branch
-    did not do. Raises `UserError` when the remote refuses for good, or after `ATTEMPTS` pushes.
+    `prepare` gets the number of the attempt and refuses by raising. `pause` takes seconds; `refusal` says for the error
+    what the branch did not do. Raises `UserError` when the remote refuses for good, or after `ATTEMPTS` pushes.
     """
     said = ""
     for attempt in range(1, ATTEMPTS + 1):
