@@ -269,11 +269,7 @@ def _auc_means(known: Known, head: Sample, base: Sample) -> _Means:
         columns += [np.where(positive, gained, 0), positive.astype(np.float64), np.where(positive, 0, gained)]
         offsets.append(float(gained[positive].mean()))
         shares.append(float(positive.mean()))
-    weights = (
-        np.array(shares) / sum(shares)
-        if known.average == "weighted"
-        else np.full(len(shares), 1 / len(shares))
-    )
+    weights = _class_weights(known, shares)
 
     def difference(means: Floats) -> Deltas:
         with np.errstate(divide="ignore", invalid="ignore"):

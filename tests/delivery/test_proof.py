@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from threading import Thread
 
 import pytest
-from gitops_ml.delivery.proof import prove, wait_ready
+from gitops_ml.delivery.proof import prove, ready_problem, wait_until
 from gitops_ml.delivery.targets.base import Order, Reply, Request, Service
 from gitops_ml.delivery.web import WebService
 
@@ -118,8 +118,9 @@ def test_waiting_for_readiness_ends_when_it_is_ready_or_when_the_time_is_over() 
         now[0] += seconds
 
     with running() as service:
-        assert wait_ready(Slow(service), 10, lambda: now[0], sleep) == ""
+        slow = Slow(service)
+        assert wait_until(lambda: ready_problem(slow), 10, lambda: now[0], sleep) == ""
         assert len(pauses) == 2
     with running("never ready") as service:
-        assert "answers 503" in wait_ready(service, 10, lambda: now[0], sleep)
+        assert "answers 503" in wait_until(lambda: ready_problem(service), 10, lambda: now[0], sleep)
     assert now[0] >= 10

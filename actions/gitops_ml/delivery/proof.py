@@ -116,16 +116,6 @@ def wait_until(
         sleep(PAUSE_S)
 
 
-def wait_ready(
-    service: Service,
-    seconds: float,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
-) -> str:
-    """Wait for the service to be ready; returns why it was not after `seconds`, or an empty text."""
-    return wait_until(lambda: ready_problem(service), seconds, clock, sleep)
-
-
 def _example(described: Mapping[str, Any]) -> Any:
     """The body that the service's own description gives for `POST /predict`, or None."""
     found: Any = described

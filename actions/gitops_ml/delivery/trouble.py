@@ -15,7 +15,6 @@ from gitops_ml.events import repo_path
 from gitops_ml.github import GitHub
 
 LABEL = "deployment"
-COLOUR = "b60205"
 Outcome = Literal["opened", "updated", "unchanged", "closed", "none"]
 _MARKER = re.compile(
     r"<!-- gitops-ml deployment (?P<environment>[a-z][a-z0-9-]{0,39}) (?P<state>[0-9a-f]{16}) -->"

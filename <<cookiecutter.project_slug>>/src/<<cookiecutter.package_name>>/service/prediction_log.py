@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -71,9 +70,6 @@ class PredictionLog:
 
     def _numbered(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{number}")
-
-
-Writer = Callable[[Rows, Answer, Contract, str, str], None]
 
 
 def of(settings: Settings, contract: Contract) -> PredictionLog | None:
