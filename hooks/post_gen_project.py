@@ -66,17 +66,17 @@ def record_origin(project: Path, template: Path, name: str, context: dict[str, o
     (project / ".cookiecutter.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
-def lock(project: Path) -> bool:
-    """Write `uv.lock`; False, with the command to run later, when that cannot be done now."""
+def lock(project: Path) -> str:
+    """Write `uv.lock`; returns the command to run later when that cannot be done now."""
     if os.environ.get(SKIP_LOCK) == "1":
-        return True
+        return ""
     print("Locking the dependencies with uv ...", flush=True)
     done = subprocess.run(["uv", "lock", "--quiet"], cwd=project, capture_output=True, text=True)
     if done.returncode == 0:
-        return True
+        return ""
     last = (done.stderr.strip().splitlines() or ["uv said nothing"])[-1].strip()
-    warn(f"the dependencies could not be locked ({last}). When there is a network, run: uv lock && git add uv.lock")
-    return False
+    warn(f"the dependencies could not be locked ({last}); step 1 does it when there is a network.")
+    return "uv lock && git add uv.lock && git commit -m 'Lock the dependencies'"
 
 
 def git(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -87,26 +87,25 @@ def git(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["git", *words], cwd=project, capture_output=True, text=True, env=environ)
 
 
-def first_commit(project: Path) -> None:
-    """Commit everything on `main`; warn and leave the files alone where that is not ours to do."""
+def first_commit(project: Path) -> str:
+    """Commit everything on `main`; where that is not ours to do, warn and return the command to run later."""
     if git(project, "rev-parse", "--is-inside-work-tree").stdout.strip() == "true":
         warn("this folder is inside another git repository, so no repository was made. Commit it there.")
-        return
+        return ""
     command = "git add --all && git commit -m 'Start from the template'"
     if git(project, "init", "--quiet", "--initial-branch", "main").returncode != 0:
-        warn(f"git could not make a repository here. Run: git init --initial-branch main && {command}")
-        return
+        warn("git could not make a repository here.")
+        return f"git init --initial-branch main && {command}"
     if git(project, "var", "GIT_AUTHOR_IDENT").returncode != 0 or not has_identity(project):
-        warn(
-            "git does not know who you are, so nothing was committed. Run: git config user.name 'Your Name' &&"
-            f" git config user.email you@example.org && {command}"
-        )
-        return
+        warn("git does not know who you are, so nothing was committed; step 1 says it.")
+        identity = "git config --global user.name 'Your Name' && git config --global user.email you@example.org"
+        return f"{identity} && {command}"
     for words in (("add", "--all"), ("commit", "--quiet", "--no-verify", "--message", "Start from the template")):
         done = git(project, *words)
         if done.returncode != 0:
-            warn(f"git {words[0]} failed: {done.stderr.strip()}. Run: {command}")
-            return
+            warn(f"git {words[0]} failed: {done.stderr.strip()}")
+            return command
+    return ""
 
 
 def has_identity(project: Path) -> bool:
@@ -124,9 +123,12 @@ def main() -> None:
     else:
         use_remote_actions(project, ACTIONS_REPOSITORY, ACTIONS_REF)
     record_origin(project, TEMPLATE, NAME, CONTEXT)
-    lock(project)
-    first_commit(project)
-    print(f"\nNext:\n  1. cd {SLUG} && make setup\n  2. make train test\n  3. push it to GitHub and open a pull request")
+    not_locked, not_committed = lock(project), first_commit(project)
+    # The first commit takes the lock with it.
+    pending = f"uv lock && {not_committed}" if not_locked and not_committed else not_locked or not_committed
+    steps = [*([pending] if pending else []), "make setup", "make train test"]
+    steps = [f"cd {SLUG} && {steps[0]}", *steps[1:], "push it to GitHub and open a pull request"]
+    print("\nNext:\n" + "\n".join(f"  {number}. {step}" for number, step in enumerate(steps, start=1)))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -31,10 +32,17 @@ def test_one_commit_on_main_holds_everything(rendered, environ) -> None:
     assert "warning" not in printed
 
 
+def next_steps(printed: str) -> list[str]:
+    """The numbered commands that are printed at the end, without their numbers."""
+    numbered = re.findall(r"^  (\d)\. (.+)$", printed[printed.index("Next:") :], re.MULTILINE)
+    assert [number for number, _ in numbered] == [str(number) for number in range(1, len(numbered) + 1)]
+    return [command for _, command in numbered]
+
+
 def test_three_next_steps_and_no_more(rendered) -> None:
     _, printed = rendered()
-    steps = printed[printed.index("Next:") :].strip().splitlines()[1:]
-    assert [line.strip()[:2] for line in steps] == ["1.", "2.", "3."]
+    assert next_steps(printed)[:2] == ["cd tumour-triage && make setup", "make train test"]
+    assert len(next_steps(printed)) == 3
 
 
 def test_inside_another_repository_no_repository_is_made(rendered, environ, tmp_path: Path) -> None:
@@ -56,18 +64,27 @@ def test_a_hook_of_another_repository_does_not_leak_in(rendered, environ, tmp_pa
     assert git(other, environ, "rev-list", "--all") == ""
 
 
-def test_without_identity_nothing_is_committed_and_the_command_is_said(rendered, environ) -> None:
+def test_without_identity_nothing_is_committed_until_the_first_step_that_is_printed(rendered, environ) -> None:
     nobody = without_identity(environ)
     project, printed = rendered(environ=nobody)
-    assert "git config user.name" in printed
     assert git(project, nobody, "rev-list", "--all") == ""
     assert (project / "dvc.yaml").is_file()
+    first, second, *_ = next_steps(printed)
+    assert second == "make setup"
+    Path(nobody["GIT_CONFIG_GLOBAL"]).unlink(missing_ok=True)
+    try:
+        subprocess.run(["bash", "-euc", first], cwd=project.parent, env=nobody, check=True)
+        assert git(project, nobody, "log", "--format=%an %s") == "Your Name Start from the template"
+        assert git(project, nobody, "status", "--porcelain") == ""
+    finally:
+        Path(nobody["GIT_CONFIG_GLOBAL"]).unlink()
 
 
 def test_without_network_the_project_is_complete_but_for_the_lock(rendered, environ, tmp_path: Path) -> None:
     offline = environ | {"UV_OFFLINE": "1", "UV_CACHE_DIR": str(tmp_path / "empty-cache")}
     project, printed = rendered(lock=True, environ=offline)
-    assert "uv lock && git add uv.lock" in printed
+    assert next_steps(printed)[0].startswith("cd tumour-triage && uv lock && git add uv.lock && git commit")
+    assert next_steps(printed)[1] == "make setup"
     assert not (project / "uv.lock").exists()
     assert git(project, environ, "status", "--porcelain") == ""
 
