@@ -64,7 +64,9 @@ def test_a_hook_of_another_repository_does_not_leak_in(rendered, environ, tmp_pa
     assert git(other, environ, "rev-list", "--all") == ""
 
 
-def test_without_identity_nothing_is_committed_until_the_first_step_that_is_printed(rendered, environ) -> None:
+def test_without_identity_nothing_is_committed_until_the_first_step_that_is_printed(
+    rendered, environ
+) -> None:
     nobody = without_identity(environ)
     project, printed = rendered(environ=nobody)
     assert git(project, nobody, "rev-list", "--all") == ""
