@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gitops_ml.errors import UserError
-from gitops_ml.github import GitHub, segment
+from gitops_ml.github import GitHub, repo_path
 from gitops_ml.inputs import load_json, shown
 
 _MAX_PAYLOAD_BYTES = 25 * 1024 * 1024
@@ -155,8 +155,3 @@ def still_head(github: GitHub, repository: str, pull: PullRequest) -> bool:
     except ValidationError:
         return False
     return now.state == "open" and now.head.sha == pull.head.sha
-
-
-def repo_path(repository: str) -> str:
-    """`/repos/<owner>/<name>`."""
-    return "/repos/" + "/".join(segment(part) for part in repository.split("/"))

@@ -263,3 +263,8 @@ def _message(answer: Answer) -> str:
 def segment(text: str | int) -> str:
     """`text` as one segment of a path."""
     return quote(str(text), safe="")
+
+
+def repo_path(repository: str) -> str:
+    """`/repos/<owner>/<name>`."""
+    return "/repos/" + "/".join(segment(part) for part in repository.split("/"))

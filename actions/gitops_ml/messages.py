@@ -8,8 +8,8 @@ from typing import Any
 
 from gitops_ml.artifact import MAX_REPORT_BYTES, MAX_ZIP_BYTES, parse_report, report_from_zip
 from gitops_ml.errors import UserError
-from gitops_ml.events import WorkflowRun, repo_path
-from gitops_ml.github import GitHub
+from gitops_ml.events import WorkflowRun
+from gitops_ml.github import GitHub, repo_path
 from gitops_ml.inputs import decode, read_bytes
 from gitops_ml.markdown import Context, render_comment, render_missing, render_short
 from gitops_ml.report import Report

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from gitops_ml.errors import UserError
-from gitops_ml.github import GitHub, NoAnswerError, NotFoundError, TextTooLongError, segment
+from gitops_ml.github import GitHub, NoAnswerError, NotFoundError, TextTooLongError, repo_path, segment
 
 Outcome = Literal["created", "updated", "unchanged", "superseded"]
 
@@ -149,7 +149,7 @@ class Sticky:
 
     @property
     def _repo(self) -> str:
-        return "/repos/" + "/".join(segment(part) for part in self.repository.split("/"))
+        return repo_path(self.repository)
 
 
 def _comment(item: Any, author_id: int) -> Comment | None:

@@ -16,7 +16,7 @@ from gitops_ml.artifact import check_entries, sound_zip
 from gitops_ml.delivery.git import Git
 from gitops_ml.delivery.train_once import NotTakenOverError, Search, TakeOver
 from gitops_ml.errors import UserError
-from gitops_ml.events import repo_path
+from gitops_ml.github import repo_path
 from gitops_ml.inputs import shown
 from gitops_ml.reports import read_reports
 

@@ -17,6 +17,7 @@ from gitops_ml.delivery.move import Move
 from gitops_ml.delivery.pulls import marker
 from gitops_ml.delivery.release import Manifest, short
 from gitops_ml.delivery.story import Commit, Story
+from gitops_ml.delivery.trailers import REQUESTED_BY
 from gitops_ml.delivery.world import World
 from gitops_ml.escape import code, prose
 from gitops_ml.wording import aligned, count, signed
@@ -56,7 +57,7 @@ class Letter:
             self._gates(),
             self._parts(),
             self._note(),
-            f"Requested-By: {self.requested_by}" if self.requested_by else "",
+            f"{REQUESTED_BY}: {self.requested_by}" if self.requested_by else "",
         ]
         text = "\n\n".join(part for part in parts if part) + "\n"
         return text if len(text) <= LIMIT else "\n\n".join([parts[0], *parts[-2:]]).rstrip() + "\n"

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from gitops_ml.delivery.typed import Person
+from gitops_ml.delivery.reviews import User, last_words
+from gitops_ml.delivery.trailers import requested_by
 from gitops_ml.delivery.world import Review
-from gitops_ml.events import Loose, Side, repo_path
-from gitops_ml.github import GitHub, NotFoundError
-
-_TRAILER = re.compile(r"^Requested-By: @?([A-Za-z0-9][A-Za-z0-9-]{0,38})\s*$", re.MULTILINE)
-
-
-class _User(Loose):
-    login: Person
-    type: str = ""
-
-    @property
-    def is_bot(self) -> bool:
-        return self.type == "Bot" or self.login.endswith("[bot]")
+from gitops_ml.events import Loose, Side
+from gitops_ml.github import GitHub, NotFoundError, repo_path
 
 
 class _Base(Loose):
@@ -34,18 +23,12 @@ class Pull(Loose):
     """A pull request as lists show it; `merged_at` is None when it was not merged."""
 
     number: Annotated[int, Field(gt=0)]
-    user: _User
+    user: User
     body: str | None = None
     merged_at: str | None
     merge_commit_sha: str | None = None
     base: _Base
     head: Side
-
-
-class _Review(Loose):
-    user: _User
-    state: str
-    commit_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -110,8 +93,7 @@ def _requested_by(github: GitHub, repository: str, pull: Pull) -> str | None:
     """
     if not pull.user.is_bot:
         return None
-    named = _TRAILER.findall(_message(github, repository, pull.head.sha)) or _TRAILER.findall(pull.body or "")
-    return str(named[-1]) if named else None
+    return requested_by(_message(github, repository, pull.head.sha)) or requested_by(pull.body or "")
 
 
 def _message(github: GitHub, repository: str, commit: str) -> str:
@@ -125,17 +107,10 @@ def _message(github: GitHub, repository: str, commit: str) -> str:
 
 
 def _approvers(github: GitHub, repository: str, pull: Pull) -> frozenset[str]:
-    """Whose last word was an approval of the very commit that was merged; comments are no last word."""
-    last: dict[str, _Review] = {}
-    for item in github.pages(f"{repo_path(repository)}/pulls/{pull.number}/reviews"):
-        try:
-            review = _Review.model_validate(item)
-        except ValidationError:
-            continue  # of an account that is gone
-        if review.state in ("APPROVED", "CHANGES_REQUESTED", "DISMISSED"):
-            last[review.user.login] = review
+    """Whose last word was an approval of the very commit that was merged."""
+    said = last_words(github.pages(f"{repo_path(repository)}/pulls/{pull.number}/reviews"))
     return frozenset(
         login
-        for login, review in last.items()
-        if review.state == "APPROVED" and review.commit_id == pull.head.sha and not review.user.is_bot
+        for login, review in said.items()
+        if review.approves and review.commit_id == pull.head.sha and not review.user.is_bot
     )

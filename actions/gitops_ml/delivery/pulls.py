@@ -9,9 +9,11 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
+from gitops_ml.delivery.reviews import User, last_words
+from gitops_ml.delivery.trailers import requested_by
 from gitops_ml.errors import UserError
-from gitops_ml.events import Loose, Side, repo_path
-from gitops_ml.github import GitHub
+from gitops_ml.events import Loose, Side
+from gitops_ml.github import GitHub, repo_path
 
 # GitHub's words when there is one already for the branch, and when a setting forbids runs to open any.
 _EXISTS = "already exists"
@@ -21,12 +23,6 @@ approve pull requests". Or give the action the token of a GitHub App. The branch
 pull request by hand:
 """
 _AUTOMATIC = re.compile(r"<!-- gitops-ml [a-z]+ [a-z][a-z0-9-]{0,39} automatic -->")
-_REQUESTED = re.compile(r"^Requested-By: ([A-Za-z0-9][A-Za-z0-9-]{0,38})\s*$", re.MULTILINE)
-
-
-class _User(Loose):
-    login: str
-    type: str = ""
 
 
 class _Base(Loose):
@@ -40,7 +36,7 @@ class Pull(Loose):
     state: str
     title: str
     body: str | None = None
-    user: _User | None = None
+    user: User | None = None
     head: Side
     base: _Base
     html_url: str = ""
@@ -58,8 +54,7 @@ class Pull(Loose):
     @property
     def requested_by(self) -> str | None:
         """The person that its last line names."""
-        found = _REQUESTED.findall(self.body or "")
-        return str(found[-1]) if found else None
+        return requested_by(self.body or "")
 
 
 def marker(kind: str, environment: str, asked: bool) -> str:
@@ -97,13 +92,9 @@ class Pulls:
                 yield pull
 
     def is_approved(self, number: int) -> bool:
-        """Whether the last word of anybody on it is an approval; comments are no last word."""
-        last: dict[str, str] = {}
-        for item in self.github.pages(f"{self._repo}/pulls/{number}/reviews"):
-            user, state = (item.get("user"), item.get("state")) if isinstance(item, dict) else (None, None)
-            if isinstance(user, dict) and state in ("APPROVED", "CHANGES_REQUESTED", "DISMISSED"):
-                last[str(user.get("login"))] = state
-        return "APPROVED" in last.values()
+        """Whether the last word of anybody on it is an approval."""
+        said = last_words(self.github.pages(f"{self._repo}/pulls/{number}/reviews"))
+        return any(review.approves for review in said.values())
 
     def create(self, branch: str, title: str, body: str, by_hand: str) -> Pull | None:
         """Open one for `branch`; None when there is one already. `by_hand` is where a person can open it instead."""

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from gitops_ml.escape import visible
 
 LONGEST = 300
+REQUESTED_BY = "Requested-By"
+_REQUESTED = re.compile(rf"^{REQUESTED_BY}: @?([A-Za-z0-9][A-Za-z0-9-]{{0,38}})\s*$", re.MULTILINE)
+
+
+def requested_by(text: str) -> str | None:
+    """The person whom a commit's message, or the text of a pull request, names last; None when it names nobody."""
+    found = _REQUESTED.findall(text)
+    return str(found[-1]) if found else None
 
 
 def with_trailers(subject: str, text: str, trailers: Mapping[str, str | None]) -> str:

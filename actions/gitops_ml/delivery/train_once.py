@@ -17,8 +17,8 @@ from gitops_ml.delivery.git import Git
 from gitops_ml.delivery.merged import Pull, pull_of, read_pulls
 from gitops_ml.delivery.remote import fetch
 from gitops_ml.errors import UserError
-from gitops_ml.events import Loose, Repository, WorkflowRun, repo_path
-from gitops_ml.github import GitHub
+from gitops_ml.events import Loose, Repository, WorkflowRun
+from gitops_ml.github import GitHub, repo_path
 
 WORKFLOW = ".github/workflows/pull-request.yml"
 ARTIFACT = "model-head"

@@ -11,8 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from gitops_ml.delivery.typed import fingerprint
 from gitops_ml.escape import visible
-from gitops_ml.events import repo_path
-from gitops_ml.github import GitHub
+from gitops_ml.github import GitHub, repo_path
 
 LABEL = "deployment"
 Outcome = Literal["opened", "updated", "unchanged", "closed", "none"]

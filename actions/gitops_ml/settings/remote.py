@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gitops_ml.errors import UserError
-from gitops_ml.events import repo_path
-from gitops_ml.github import GitHub, NotFoundError, segment
+from gitops_ml.github import GitHub, NotFoundError, repo_path, segment
 from gitops_ml.settings.files import Setting
 
 Value = Mapping[str, Any]
@@ -57,31 +56,31 @@ class Remote:
     def _read(self, setting: Setting) -> Found:
         match setting.kind:
             case "repository":
-                return Found(_object(self.github.get(self.path)))
+                return Found(as_object(self.github.get(self.path)))
             case "actions":
-                return Found(_object(self.github.get(f"{self.path}/actions/permissions/workflow")))
+                return Found(as_object(self.github.get(f"{self.path}/actions/permissions/workflow")))
             case "label":
-                return Found(_object(self.github.get(f"{self.path}/labels/{segment(setting.name)}")))
+                return Found(as_object(self.github.get(f"{self.path}/labels/{segment(setting.name)}")))
             case "environment":
                 return self._environment(setting.name)
         if self._rulesets is None:
-            listed = list(map(_object, self.github.pages(f"{self.path}/rulesets")))
+            listed = list(map(as_object, self.github.pages(f"{self.path}/rulesets")))
             # An organisation's stand in the list as well, and are not the repository's to change.
             own = [one for one in listed if one.get("source_type", "Repository") == "Repository"]
             self._rulesets = {str(one.get("name")): int(one["id"]) for one in own}
         number = self._rulesets.get(setting.name)
         if number is None:
             return Found()
-        return Found(_object(self.github.get(f"{self.path}/rulesets/{number}")), number)
+        return Found(as_object(self.github.get(f"{self.path}/rulesets/{number}")), number)
 
     def _environment(self, name: str) -> Found:
         at = f"{self.path}/environments/{segment(name)}"
-        value = dict(_object(self.github.get(at)))
+        value = dict(as_object(self.github.get(at)))
         policy = value.get("deployment_branch_policy")
         value["branches"] = []
         if isinstance(policy, dict) and policy.get("custom_branch_policies"):
             policies = self.github.pages(f"{at}/deployment-branch-policies", key="branch_policies")
-            value["branches"] = [str(one.get("name")) for one in map(_object, policies)]
+            value["branches"] = [str(one.get("name")) for one in map(as_object, policies)]
         return Found(value)
 
     def _write(self, setting: Setting, found: Found) -> None:
@@ -111,7 +110,7 @@ class Remote:
         if not (policy or {}).get("custom_branch_policies"):
             return
         listed = list(self.github.pages(f"{at}/deployment-branch-policies", key="branch_policies"))
-        there = {str(one.get("name")): one.get("id") for one in map(_object, listed)}
+        there = {str(one.get("name")): one.get("id") for one in map(as_object, listed)}
         for name in setting.wanted["branches"]:
             if name not in there:
                 self.github.send("POST", f"{at}/deployment-branch-policies", {"name": name, "type": "branch"})
@@ -134,10 +133,16 @@ def _protections(value: Value) -> dict[str, Any]:
     return kept
 
 
-def _object(value: Any) -> dict[str, Any]:
+def as_object(value: Any) -> dict[str, Any]:
+    """`value`, which the API has to have answered with an object; raises `UserError`."""
     if not isinstance(value, dict):
         raise UserError("The API answered with something that is not an object.", "Check GITHUB_API_URL.")
     return value
+
+
+def is_hidden(error: UserError) -> bool:
+    """Whether the forge refused because of whose token it is; a limit of requests, for one, is something else."""
+    return "(404)" in error.message or "the token lacks a permission" in error.message
 
 
 def explained(error: UserError) -> UserError:

@@ -13,7 +13,7 @@ from gitops_ml.delivery.move import Move
 from gitops_ml.delivery.propose import Proposal, propose
 from gitops_ml.delivery.pulls import Pull
 from gitops_ml.delivery.release import named, short
-from gitops_ml.delivery.trailers import with_trailers
+from gitops_ml.delivery.trailers import REQUESTED_BY, with_trailers
 from gitops_ml.delivery.workshop import Workshop, open_workshop
 from gitops_ml.errors import UserError
 from gitops_ml.escape import visible
@@ -140,7 +140,7 @@ def _move(shop: Workshop, environment: str, release: str, asked: bool) -> Move:
     trailers = {
         "Release": release,
         "Release-Before": here or "none",
-        "Requested-By": shop.requested_by if asked else None,
+        REQUESTED_BY: shop.requested_by if asked else None,
     }
     return Move(
         "promote",

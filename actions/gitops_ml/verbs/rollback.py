@@ -13,7 +13,7 @@ from gitops_ml.delivery.mover import Mover
 from gitops_ml.delivery.propose import Proposal
 from gitops_ml.delivery.pulls import Pull
 from gitops_ml.delivery.release import Manifest, named, short
-from gitops_ml.delivery.trailers import with_trailers
+from gitops_ml.delivery.trailers import REQUESTED_BY, with_trailers
 from gitops_ml.delivery.workshop import Workshop, open_workshop
 from gitops_ml.errors import UserError
 from gitops_ml.escape import visible
@@ -74,7 +74,7 @@ def _move(shop: Workshop, environment: str, manifest: Manifest, reason: str) -> 
         "Rollback-To": release,
         "Rollback-From": here or "none",
         "Reason": reason,
-        "Requested-By": shop.requested_by,
+        REQUESTED_BY: shop.requested_by,
     }
     return Move("rollback", environment, release, content, title, with_trailers(title, "", trailers))
 
