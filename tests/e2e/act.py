@@ -17,10 +17,12 @@ from typing import Any
 
 import yaml
 
+from tests.e2e import egress
 from tests.tools.required import ROOT, need
 
 STAND_INS = Path(__file__).parent / "stand_ins"
 TIMEOUT_S = 900
+TOKEN = "token-of-the-run"
 _USES = re.compile(r"uses:\s*(?P<action>[\w-]+/[\w-]+)(?:/[\w/-]+)?@(?P<commit>[0-9a-f]{40})")
 # What a machine says about how to reach the network and where things are kept; nothing else reaches a run.
 _KEPT = re.compile(
@@ -50,6 +52,18 @@ class ActRun:
 
 
 @dataclass(frozen=True)
+class Suite:
+    """Repositories that act fetches actions from, below `server` as <owner>/<name>; their files are in `actions`."""
+
+    server: Path
+    actions: Path
+
+    @property
+    def address(self) -> str:
+        return self.server.as_uri()
+
+
+@dataclass(frozen=True)
 class Act:
     """Runs workflows in a folder of its own; caches and artifacts are kept in `store`, as GitHub keeps them."""
 
@@ -60,6 +74,10 @@ class Act:
     engine: Mapping[str, str] = field(default_factory=dict)  # what says where the container engine is
     # Of the repository, as `vars` in a workflow. The tests' own engine has no network but the host's.
     variables: Mapping[str, str] = field(default_factory=lambda: {"GITOPS_ML_NETWORK": "host"})
+    secrets: Mapping[str, str] = field(default_factory=lambda: {"GITHUB_TOKEN": TOKEN})
+    environ: Mapping[str, str] = field(default_factory=dict)  # of every job, beside what a runner gives it
+    suite: Suite | None = None  # where the workflows take the actions from that are not in the checkout
+    trace: Path | None = None  # where it is written to whom a run connects
 
     def run(
         self,
@@ -90,6 +108,8 @@ class Act:
             "XDG_CONFIG_HOME": str(home / ".config"),
             "GIT_CONFIG_NOSYSTEM": "1",
         }
+        if self.trace is not None:
+            command = [*egress.command(self.trace), *command]
         code, printed = _watched(command, environment, home / "printed.txt", kill_when)
         results, log = read_log(printed)
         (home / "log.txt").write_text(log, encoding="utf-8")
@@ -114,23 +134,25 @@ class Act:
             "STAND_IN_ORIGIN": str(self.origin),
             "STAND_IN_STORE": str(self.store),
             "STAND_IN_VENV": str(self.environment),
+            **self.environ,
             **environ,
         }
+        if self.suite is not None:
+            given["GITHUB_SERVER_URL"] = self.suite.address
         command = [
             *(str(act), event, "--json", "--directory", str(checkout)),
             *("--workflows", str(checkout / ".github" / "workflows" / workflow)),
             *("--eventpath", str(event_file), "--platform", "ubuntu-24.04=-self-hosted"),
             *("--no-skip-checkout", "--use-new-action-cache", "--no-cache-server", "--concurrent-jobs", "1"),
-            *(
-                "--action-cache-path",
-                str(event_file.parent / "actions"),
-                "--secret",
-                "GITHUB_TOKEN=token-of-the-run",
-            ),
+            # Not blanked out in the log, because there the tests look for them.
+            *("--action-cache-path", str(event_file.parent / "actions"), "--insecure-secrets"),
             *("--env-file", os.devnull, "--secret-file", os.devnull, "--var-file", os.devnull),
         ]
-        for name, folder in stand_ins(checkout, workflow).items():
-            command += ["--local-repository", f"{name}={folder}"]
+        server = "" if self.suite is None else f"{self.suite.address}/"
+        for name, folder in stand_ins(checkout, workflow, self.suite).items():
+            command += ["--local-repository", f"{server}{name}={folder}"]
+        for name, value in self.secrets.items():
+            command += ["--secret", f"{name}={value}"]
         for name, value in self.variables.items():
             command += ["--var", f"{name}={value}"]
         for name, value in given.items():
@@ -181,14 +203,15 @@ def machine_environment() -> dict[str, str]:
     return kept
 
 
-def stand_ins(checkout: Path, workflow: str) -> dict[str, Path]:
+def stand_ins(checkout: Path, workflow: str, suite: Suite | None = None) -> dict[str, Path]:
     """`owner/name@commit` of every third-party action that `workflow` may use, with the folder that stands in for it.
 
     Fails for an action without one, so that no run reaches for the network.
     """
     own = checkout / ".github" / "workflows" / workflow
     # Workflows that others call begin with a line.
-    paths = [own, *own.parent.glob("_*.yml"), *(checkout / ".github" / "actions").rglob("*.yml")]
+    actions = checkout / ".github" / "actions" if suite is None else suite.actions
+    paths = [own, *own.parent.glob("_*.yml"), *actions.rglob("*.yml")]
     texts = [path.read_text(encoding="utf-8") for path in sorted(paths)]
     found = {}
     for text in texts:
