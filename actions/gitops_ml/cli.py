@@ -19,6 +19,7 @@ VERBS: dict[str, str] = {
     "doctor": "say what is missing on this machine, in this clone and on the forge, with the fixes",
     "gate": "fail unless every needed job succeeded or was not needed",
     "image": "build the image of a model, smoke-test it, push it when asked",
+    "login": "log in to the registry of images for the rest of a job",
     "release": "find, take over or record the release of main's files",
     "recorded": "write the numbers of the release that an environment runs, to compare with",
     "promote": "open the pull request that moves a proven release to the next environment",

@@ -40,12 +40,26 @@ class Runner:
         """Set the step output `name`; the delimiter is random, and a value that holds it is refused."""
         if not _OUTPUT_NAME.fullmatch(name):
             raise ValueError(f"not an output name: {name!r}")
-        path = self.environ.get("GITHUB_OUTPUT")
+        self._append("GITHUB_OUTPUT", name, value)
+
+    def export(self, name: str, value: str) -> None:
+        """Set the variable `name` for the later steps of the job."""
+        self._append("GITHUB_ENV", name, value)
+
+    def mask(self, secret: str) -> None:
+        """Tell the runner to show `secret` nowhere; elsewhere nothing is printed."""
+        if self.on_actions:
+            for line in filter(None, secret.splitlines()):
+                sys.stdout.write(f"::add-mask::{escape_data(line)}\n")
+            sys.stdout.flush()
+
+    def _append(self, file_of: str, name: str, value: str) -> None:
+        path = self.environ.get(file_of)
         if not path:
             return
         delimiter = f"gitops-ml-{secrets.token_hex(16)}"
         if delimiter in value:
-            raise UserError(f"Output {name} holds its own delimiter.", "Run the step again.")
+            raise UserError(f"{name} holds its own delimiter.", "Run the step again.")
         with Path(path).open("a", encoding="utf-8", newline="\n") as file:
             file.write(f"{name}<<{delimiter}\n{value}\n{delimiter}\n")
 

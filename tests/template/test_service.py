@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.browser_session import Session
+from tests.fakes.moto import moto_server
 from tests.template.workbench import Workbench, set_up
 from tests.tools.required import need
 
@@ -168,8 +169,6 @@ def test_ten_thousand_malformed_requests_are_refused_in_bounded_memory(project: 
     assert "10000 requests" in printed
 
 
-# Of moto, what S3 needs; far less than its `server` extra.
-STORAGE = ("uvx", "--from", "moto[s3]==5.2.5", "--with", "flask>=3", "--with", "flask-cors>=6", "moto_server")
 COPY = """
 import pandas, pyarrow.fs, sys
 files = pyarrow.fs.S3FileSystem(endpoint_override=sys.argv[1], allow_bucket_creation=True)
@@ -189,24 +188,8 @@ print(len(far), *names)
 @pytest.fixture
 def storage(project: Workbench) -> Iterator[str]:
     """The address of a server that speaks S3."""
-    command = [*STORAGE, "--host", "127.0.0.1", "--port", "0"]
-    server = subprocess.Popen(
-        command, env=dict(project.environ), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    assert server.stdout is not None
-    said = []
-    for line in server.stdout:
-        said.append(line)
-        if found := re.search(r"http://127\.0\.0\.1:\d+", line):
-            break
-    else:
-        pytest.fail("no S3 server: " + "".join(said))
-    try:
-        yield found[0]
-    finally:
-        server.terminate()
-        server.wait()
-        server.stdout.close()
+    with moto_server(project.environ) as address:
+        yield address
 
 
 def test_batch_reads_and_writes_a_bucket(project: Workbench, storage: str, tmp_path: Path) -> None:

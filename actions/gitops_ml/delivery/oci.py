@@ -215,7 +215,7 @@ class Repository:
         if answer.status in (401, 403):
             raise UserError(
                 message,
-                f"Log in before: docker login {self.host}\nIn a workflow: docker/login-action, and for GitHub's own "
+                f"Log in before: docker login {self.host}\nIn a workflow: registry-login, and for GitHub's own "
                 "registry:\n\n    permissions:\n      packages: write\n",
             )
         if answer.status in (404, 405):

@@ -35,11 +35,13 @@ class Login:
 
 def find_login(host: str, environ: Mapping[str, str]) -> Login | None:
     """What docker would log in with at `host`; None when it is not logged in. Raises `UserError` for a broken file."""
-    given = environ.get("DOCKER_CONFIG")
-    path = (Path(given) if given else Path(environ.get("HOME", "")) / ".docker") / "config.json"
-    config = _read(path)
-    server = "https://index.docker.io/v1/" if host == "docker.io" else host
-    helper = (config.get("credHelpers") or {}).get(server) or config.get("credsStore")
+    path = docker_folder(environ) / "config.json"
+    config = read_config(path)
+    server = server_of(host)
+    helpers = config.get("credHelpers")
+    # As docker reads it: an empty helper means this file, also where another one keeps the rest.
+    helper = helpers.get(server) if isinstance(helpers, dict) else None
+    helper = config.get("credsStore") if helper is None else helper
     if isinstance(helper, str) and helper:
         return _ask(helper, server, environ)
     auths = config.get("auths")
@@ -50,7 +52,19 @@ def find_login(host: str, environ: Mapping[str, str]) -> Login | None:
     return None
 
 
-def _read(path: Path) -> dict[str, Any]:
+def server_of(host: str) -> str:
+    """Under which name docker keeps a login at `host`."""
+    return "https://index.docker.io/v1/" if host == "docker.io" else host
+
+
+def docker_folder(environ: Mapping[str, str]) -> Path:
+    """Where docker keeps its config.json."""
+    given = environ.get("DOCKER_CONFIG")
+    return Path(given) if given else Path(environ.get("HOME", "")) / ".docker"
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """docker's config.json, empty where there is none; raises `UserError` when it can't be read."""
     try:
         content = path.read_bytes()[:_LIMIT_BYTES]
     except FileNotFoundError:
