@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 from gitops_ml.doctor import code_owners
-from gitops_ml.doctor.finding import Finding, page
+from gitops_ml.doctor.finding import Finding, page, summary
 from gitops_ml.doctor.protection import Protection, judge_main, judge_state, of_classic, of_rules
 
 from tests.actions.test_settings import Town, contract, town
 from tests.delivery.repositories import PIPELINE, git
-from tests.fakes.troubles import READ_ONLY
+from tests.fakes.troubles import POLICY, READ_ONLY
 from tools.template_files import PROJECT_FOLDER, ROOT
 
 __all__ = ["contract", "town"]
@@ -111,6 +111,9 @@ FAULTS: dict[str, Callable[[Town], object]] = {
     "the secret DEPLOY_SSH_KEY stands at the level": lambda t: t.forge.state.settings.secrets.append(
         "DEPLOY_SSH_KEY"
     ),
+    "the workflow deliver.yml is switched off (disabled_inactivity)": lambda t: (
+        t.forge.state.settings.workflows.update({"deliver.yml": "disabled_inactivity"})
+    ),
     "CODEOWNERS, line 3: Unknown owner": lambda t: t.forge.state.settings.owner_errors.append(
         {"path": "CODEOWNERS", "line": 3, "column": 1, "kind": "Unknown owner", "message": "no such user"}
     ),
@@ -169,6 +172,112 @@ def test_what_the_token_may_not_see_is_not_taken_for_sound(sound: Town) -> None:
     assert "Not known" in sound.said
     assert "secrets of the repository: " in sound.said
     assert "no credentials of an environment stand" not in sound.said
+
+
+@pytest.fixture
+def in_a_run(sound: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Town:
+    """The sound repository, looked at by a workflow's run with the token that every run has."""
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_TOKEN", "token-of-the-run")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "output.txt"))
+    (sound.folder / ".git" / "hooks" / "pre-commit").unlink()
+    return sound
+
+
+UNSEEN = (
+    "what tokens of runs may do",
+    "secrets of the repository",
+    "who may pass by the ruleset main",
+    "who may pass by the ruleset deploy-state",
+    "the settings of the repository",
+)
+
+
+def test_a_run_s_own_token_says_what_it_may_not_see_and_that_is_not_green(
+    in_a_run: Town, tmp_path: Path
+) -> None:
+    assert in_a_run.run("doctor") == 0, in_a_run.said
+    for words in UNSEEN:
+        assert f"?       {words}: not visible to this token" in in_a_run.said
+    assert "administration: read" in in_a_run.said
+    for words in (
+        "no credentials of",
+        "workflows may open",
+        "nobody passes by",
+        "settings of the repository is",
+    ):
+        assert words not in in_a_run.said
+    # What it may see is judged: rulesets are, and classic protection is known not to be there.
+    assert "ok      main waits for the check `gate`" in in_a_run.said
+    assert "by rulesets" not in in_a_run.said
+    assert "hooks of pre-commit" not in in_a_run.said
+    assert f"::warning::Not known, and so neither in order nor missing:%0A{UNSEEN[0]}" in in_a_run.said
+    assert "::error::" not in in_a_run.said
+    shown = (tmp_path / "summary.md").read_text(encoding="utf-8")
+    assert shown.startswith("### Doctor: ")
+    assert shown.count("- ❔ ") == len(UNSEEN)
+    assert "🔴" not in shown
+    assert "unknown<<" in (tmp_path / "output.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "main can be pushed to directly",
+        "main does not wait for the check `gate`",
+        "deploy-state can be deleted",
+        "the environment production is not there",
+        "the workflow deliver.yml is switched off (disabled_inactivity)",
+    ],
+)
+def test_a_run_s_own_token_finds_what_it_may_see_and_the_run_is_red(
+    in_a_run: Town, tmp_path: Path, words: str
+) -> None:
+    FAULTS[words](in_a_run)
+    assert in_a_run.run("doctor") == 1
+    assert f"MISSING {words}" in in_a_run.said
+    assert "::error::Missing, with the fixes in the summary:%0A" in in_a_run.said
+    shown = (tmp_path / "summary.md").read_text(encoding="utf-8")
+    assert shown.index("#### Missing") < shown.index("- 🔴 ") < shown.index("#### Not known")
+
+
+def test_classic_protection_that_a_run_may_not_see_is_neither_there_nor_missing(in_a_run: Town) -> None:
+    without_rule("main", "non_fast_forward")(in_a_run)
+    assert in_a_run.run("doctor") == 1, "the branch itself says that there is no classic protection"
+    in_a_run.forge.state.settings.classic = {"enforce_admins": {"enabled": True}}
+    assert in_a_run.run("doctor") == 0, in_a_run.said
+    assert "?       main can be rewritten by a force-push, by rulesets: not visible" in in_a_run.said
+    assert "ok      main waits for the check `gate`" in in_a_run.said
+
+
+def test_another_refusal_is_not_taken_for_a_missing_right(sound: Town) -> None:
+    sound.forge.trouble("GET", "/actions/secrets$", POLICY, times=9)
+    assert sound.run("doctor") == 0
+    assert "?       secrets of the repository: GitHub refused" in sound.said
+    assert "a policy of the organisation forbids it" in sound.said
+    assert "not visible to this token" not in sound.said
+
+
+def test_colours_are_for_terminals_only(sound: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sound.run("doctor") == 0
+    assert "\x1b" not in sound.said
+    found = [Finding("ok", "good\x1b[5m"), Finding("missing", "bad", "why", "fix")]
+    assert page(found, coloured=True).count("\x1b[") == 4
+    assert "\x1b[31mMISSING" in page(found, coloured=True)
+
+
+def test_nothing_in_the_summary_acts_as_markdown() -> None:
+    shown = summary([Finding("missing", "<img src=x>\n# head", "[a](b)", "@octo `rm <b>`, then `")])
+    assert "<b>" not in shown
+    assert "<img" not in shown
+    assert "\n# head" not in shown
+    assert "[a](b)" not in shown
+    assert "@octo" not in shown
+    assert "Fix: <code>gh auth login</code>" in summary([Finding("missing", "x", "", "gh auth login")])
+    assert summary([Finding("missing", "x", "", "See `a` or `<i>`.")]).endswith(
+        "Fix: See <code>a</code> or <code>&#60;i&#62;</code>&#46;"
+    )
 
 
 def test_classic_protection_counts_unless_administrators_are_let_through(sound: Town) -> None:

@@ -56,7 +56,7 @@ def town(contract: Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
     with Forge(contract) as forge:
         for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT"):
             monkeypatch.delenv(name, raising=False)
-        monkeypatch.setenv("GITHUB_TOKEN", "token-of-an-administrator")
+        monkeypatch.setenv("GITHUB_TOKEN", forge.token_of("an-administrator"))
         monkeypatch.setenv("GITHUB_SERVER_URL", "https://github.com")
         monkeypatch.setenv("GITHUB_REPOSITORY", forge.state.repository)
         monkeypatch.setenv("GITHUB_API_URL", forge.api_url)
@@ -88,6 +88,7 @@ def test_applied_settings_are_what_the_files_say_and_a_second_time_changes_nothi
     assert {name: set(one.values()) for name, one in settings.branches.items()} == {
         "staging": {"main"},
         "production": {"main"},
+        "doctor": {"main"},
     }
     assert town.forge.state.labels == {"deployment": "b60205"}
     before = len(town.changed())

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 from tests.fakes import pulls
 from tests.fakes.request import Request, Route
-from tests.fakes.state import State
+from tests.fakes.state import SHA, State
 from tests.fakes.troubles import NOT_FOUND, Answer, said
 
 
@@ -27,7 +27,16 @@ def _tip(state: State, name: str) -> str | None:
 
 def branch(state: State, name: str) -> Answer:
     tip = _tip(state, name)
-    found = {"name": name, "commit": {"sha": tip}, "protected": name == "main"}
+    if state.git is None and name == "main":
+        tip = SHA  # a repository without git behind it has its main all the same
+    # Everybody may see whether there is classic protection, and only administrators of what kind.
+    classic = name == "main" and state.settings.classic is not None
+    found = {
+        "name": name,
+        "commit": {"sha": tip},
+        "protected": name == "main",
+        "protection": {"enabled": classic},
+    }
     return Answer(404, dict(NOT_FOUND.body)) if tip is None else Answer(200, found)
 
 

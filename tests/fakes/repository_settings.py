@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
 from tests.fakes.request import Request, Route
-from tests.fakes.troubles import NOT_FOUND, Answer, said
+from tests.fakes.troubles import NOT_FOUND, READ_ONLY, Answer, said
 
 
 @dataclass
@@ -36,6 +37,7 @@ class RepositorySettings:
     classic: dict[str, Any] | None = None
     secrets: list[str] = field(default_factory=list)
     owner_errors: list[dict[str, Any]] = field(default_factory=list)
+    workflows: dict[str, str] = field(default_factory=dict)  # their state by file name
     paid: bool = True
     numbers: int = 10
 
@@ -45,7 +47,34 @@ class RepositorySettings:
 
 
 def routes(settings: RepositorySettings, labels: dict[str, str], request: Request) -> list[Route]:
-    """What the forge answers about settings; `labels` are its labels' colours by name."""
+    """What the forge answers about settings; `labels` are its labels' colours by name.
+
+    The token of a run is no administrator's: GitHub refuses it some of that, and leaves out parts of the rest.
+    """
+    found = _all_routes(settings, labels, request)
+    if not request.by_bot:
+        return found
+    refused: list[Route] = [("GET", path, lambda: READ_ONLY) for path in _OF_ADMINISTRATORS]
+    return [
+        ("GET", "", lambda: Answer(200, _without(settings.repository, set(RepositorySettings().repository)))),
+        (
+            "GET",
+            r"/rulesets/(\d+)",
+            lambda number: _ruleset(settings, int(number), frozenset({"bypass_actors"})),
+        ),
+        *refused,
+        *found,
+    ]
+
+
+_OF_ADMINISTRATORS = (r"/branches/main/protection", r"/actions/permissions/workflow", r"/actions/secrets")
+
+
+def _without(value: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {name: each for name, each in value.items() if name not in frozenset(names)}
+
+
+def _all_routes(settings: RepositorySettings, labels: dict[str, str], request: Request) -> list[Route]:
     return [
         ("GET", "", lambda: Answer(200, dict(settings.repository))),
         ("PATCH", "", lambda: _repository(settings, request)),
@@ -79,6 +108,7 @@ def routes(settings: RepositorySettings, labels: dict[str, str], request: Reques
             r"/actions/secrets",
             lambda: request.page([{"name": one} for one in settings.secrets], "secrets"),
         ),
+        ("GET", r"/actions/workflows", lambda: request.page(_workflows(settings), "workflows")),
         ("GET", r"/codeowners/errors", lambda: Answer(200, {"errors": settings.owner_errors})),
         ("GET", r"/labels/([^/]+)", lambda name: _label(settings, labels, unquote(name))),
         ("PATCH", r"/labels/([^/]+)", lambda name: _labelled(settings, labels, request, unquote(name))),
@@ -106,8 +136,10 @@ def _rulesets(settings: RepositorySettings, request: Request) -> Answer:
     return request.page([{key: one[key] for key in keys} for one in settings.rulesets.values()])
 
 
-def _ruleset(settings: RepositorySettings, number: int) -> Answer:
-    return Answer(200, settings.rulesets[number]) if number in settings.rulesets else _absent()
+def _ruleset(settings: RepositorySettings, number: int, left_out: frozenset[str] = frozenset()) -> Answer:
+    if number not in settings.rulesets:
+        return _absent()
+    return Answer(200, _without(settings.rulesets[number], left_out))
 
 
 def _written(settings: RepositorySettings, request: Request, number: int | None) -> Answer:
@@ -134,6 +166,13 @@ def _rules(settings: RepositorySettings, request: Request, branch: str) -> Answe
 
 def _classic(settings: RepositorySettings) -> Answer:
     return said(404, "Branch not protected") if settings.classic is None else Answer(200, settings.classic)
+
+
+def _workflows(settings: RepositorySettings) -> list[dict[str, Any]]:
+    return [
+        {"id": number, "name": name, "path": f".github/workflows/{name}", "state": state}
+        for number, (name, state) in enumerate(settings.workflows.items(), start=1)
+    ]
 
 
 def _environment(settings: RepositorySettings, name: str) -> Answer:

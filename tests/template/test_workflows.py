@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -127,3 +128,16 @@ def test_every_action_of_our_own_exists(project: Path, workflows: dict[str, Work
     own = [project / name / "action.yml" for name in used if name.startswith("./.github/actions/")]
     assert len(own) >= 10
     assert [path for path in own if not path.is_file()] == []
+
+
+def test_the_weekly_look_may_write_nothing_and_keeps_its_token_on_main(
+    project: Path, workflows: dict[str, Workflow]
+) -> None:
+    (job,) = workflows["doctor.yml"]["jobs"].values()
+    assert set(job["permissions"].values()) == {"read"}
+    assert set(triggers(workflows["doctor.yml"])) == {"schedule", "workflow_dispatch"}
+    settings = json.loads(
+        (project / ".github" / "settings" / "environments.json").read_text(encoding="utf-8")
+    )
+    (environment,) = (one for one in settings if one["name"] == job["environment"])
+    assert environment["branches"] == ["main"]

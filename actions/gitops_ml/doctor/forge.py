@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from gitops_ml.delivery.state import BRANCH
-from gitops_ml.doctor.finding import Finding
+from gitops_ml.doctor.finding import Finding, unseen
 from gitops_ml.doctor.protection import FIX, Protection, judge_main, judge_state, of_classic, of_rules
 from gitops_ml.errors import UserError
 from gitops_ml.github import NotFoundError, segment
 from gitops_ml.settings.difference import differences
 from gitops_ml.settings.files import Setting
-from gitops_ml.settings.remote import PlanError, Remote, explained
+from gitops_ml.settings.remote import PlanError, Remote, as_object, explained, is_hidden
 
 # Secrets of an environment: at the level of the repository, workflows of every branch could read them.
 _OF_ENVIRONMENTS = ("DEPLOY_SSH_KEY", "DEPLOY_KUBE_CONFIG")
 # The app's key has to be there, because proposing a promotion runs outside of any environment.
 _OF_REPOSITORY = ("GITOPS_ML_APP_KEY",)
+# Without these, what the branch protection waits for never comes, or nothing is delivered.
+_NEEDED_WORKFLOWS = {
+    "pull-request.yml": "The check `gate` never comes, so nothing can be merged.",
+    "comment.yml": "Pull requests get no answer.",
+    "deliver.yml": "Merges deploy nothing, and what was lost is not made up for.",
+}
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ def judge_forge(remote: Remote, settings: Sequence[Setting]) -> Iterator[Finding
         Look("what protects main", partial(_main, remote, settings)),
         Look(f"what protects {BRANCH}", partial(_state, remote)),
         Look("what tokens of runs may do", partial(_actions, remote)),
+        Look("workflows that are switched off", partial(_workflows, remote)),
         Look("secrets of the repository", partial(_secrets, remote)),
         Look("errors of CODEOWNERS", partial(_code_owners, remote)),
         *(
@@ -62,6 +68,8 @@ def refused(title: str, error: UserError) -> Finding:
     """What a refusal means: the plan does not have it, or this token may not see it."""
     if isinstance(error, PlanError):
         return Finding("plan", f"{title}: {error.message}", "GitHub does not enforce it here.", error.fix)
+    if is_hidden(error):
+        return unseen(title, error.message)
     return Finding("unknown", f"{title}: {error.message}", "", error.fix)
 
 
@@ -71,16 +79,28 @@ def _main(remote: Remote, settings: Sequence[Setting]) -> Iterator[Finding]:
         includes = one.wanted.get("conditions", {}).get("ref_name", {}).get("include", [])
         if one.kind == "ruleset" and {"~DEFAULT_BRANCH", "refs/heads/main"} & set(includes):
             wanted = wanted.with_(of_rules(one.wanted["rules"]))
-    there = _rules(remote, "main")
+    there, classic = _rules(remote, "main"), _classic(remote)
+    yield from judge_main(there.with_(classic or Protection()), wanted, unseen_classic=classic is None)
+
+
+def _classic(remote: Remote) -> Protection | None:
+    """Classic protection of main; None where there may be some that this token does not see.
+
+    Rulesets can be read by everybody, classic protection by administrators only. Whether there is any stands in the
+    branch itself, which everybody can read.
+    """
     try:
-        there = there.with_(
-            of_classic(_mapping(remote.github.get(f"{remote.path}/branches/main/protection")))
-        )
+        return of_classic(as_object(remote.github.get(f"{remote.path}/branches/main/protection")))
     except UserError as error:
-        # Rulesets can be read by everybody, classic protection by administrators only.
-        if not isinstance(error, NotFoundError) and there == Protection():
+        if "Branch not protected" in error.message:
+            return Protection()
+        if isinstance(explained(error), PlanError):
             raise
-    yield from judge_main(there, wanted)
+    try:
+        protection = as_object(remote.github.get(f"{remote.path}/branches/main")).get("protection")
+    except NotFoundError:
+        return Protection()  # without the branch nothing of its own protects it
+    return Protection() if isinstance(protection, dict) and protection.get("enabled") is False else None
 
 
 def _state(remote: Remote) -> Iterator[Finding]:
@@ -96,11 +116,11 @@ def _state(remote: Remote) -> Iterator[Finding]:
 
 def _rules(remote: Remote, branch: str) -> Protection:
     """What rulesets of every level ask of `branch`."""
-    return of_rules(map(_mapping, remote.github.pages(f"{remote.path}/rules/branches/{segment(branch)}")))
+    return of_rules(map(as_object, remote.github.pages(f"{remote.path}/rules/branches/{segment(branch)}")))
 
 
 def _actions(remote: Remote) -> Iterator[Finding]:
-    said = _mapping(remote.github.get(f"{remote.path}/actions/permissions/workflow"))
+    said = as_object(remote.github.get(f"{remote.path}/actions/permissions/workflow"))
     if said.get("can_approve_pull_request_reviews"):
         yield Finding("ok", "workflows may open pull requests")
     else:
@@ -117,9 +137,23 @@ def _actions(remote: Remote) -> Iterator[Finding]:
         yield Finding("advice", "tokens of runs can write everything by default", why, FIX)
 
 
+def _workflows(remote: Remote) -> Iterator[Finding]:
+    """GitHub switches schedules off after 60 days without a commit, in public repositories; people do it, too."""
+    listed = remote.github.pages(f"{remote.path}/actions/workflows", key="workflows")
+    off = [one for one in map(as_object, listed) if str(one.get("state")).startswith("disabled")]
+    for one in off:
+        name = str(one.get("path")).rpartition("/")[2]
+        important = name in _NEEDED_WORKFLOWS
+        why = _NEEDED_WORKFLOWS.get(name, "Nothing starts it.")
+        what = f"the workflow {name} is switched off ({one.get('state')})"
+        yield Finding("missing" if important else "advice", what, why, f"gh workflow enable {name}")
+    if not off:
+        yield Finding("ok", "no workflow is switched off")
+
+
 def _secrets(remote: Remote) -> Iterator[Finding]:
     listed = remote.github.pages(f"{remote.path}/actions/secrets", key="secrets")
-    names = {str(_mapping(one).get("name")) for one in listed}
+    names = {str(as_object(one).get("name")) for one in listed}
     why = "A workflow on any branch can read it, also one that a pull request brings."
     misplaced = sorted(names & set(_OF_ENVIRONMENTS))
     for name in misplaced:
@@ -135,10 +169,10 @@ def _secrets(remote: Remote) -> Iterator[Finding]:
 
 def _code_owners(remote: Remote) -> Iterator[Finding]:
     try:
-        errors = _mapping(remote.github.get(f"{remote.path}/codeowners/errors")).get("errors") or []
+        errors = as_object(remote.github.get(f"{remote.path}/codeowners/errors")).get("errors") or []
     except NotFoundError:
         return  # that there is no file is found in the clone
-    for one in map(_mapping, errors):
+    for one in map(as_object, errors):
         what = f"{one.get('path')}, line {one.get('line')}: {one.get('kind')}"
         fix = str(one.get("suggestion") or one.get("message") or "")
         yield Finding("missing", what, "GitHub leaves this line out.", fix)
@@ -174,8 +208,11 @@ def _bypass(remote: Remote, setting: Setting) -> Iterator[Finding]:
     except PlanError:
         return  # what protects the branch was looked at, and said so
     wanted = {"bypass_actors": setting.wanted.get("bypass_actors", [])}
+    if found.value is None:
+        return  # what protects the branch was looked at, and said so
     # Only who may write sees them.
-    if found.value is None or "bypass_actors" not in found.value:
+    if "bypass_actors" not in found.value:
+        yield unseen(f"who may pass by the {setting.title}")
         return
     wrong = [one.line for one in differences(wanted, found.value) if one.wanted is None]
     if wrong:
@@ -193,15 +230,12 @@ def _compare(remote: Remote, setting: Setting) -> Iterator[Finding]:
             "advice", f"the {setting.title} is not there", "It is made when it is first needed.", FIX
         )
         return
+    if setting.kind == "repository" and not any(name in found.value for name in setting.wanted):
+        yield unseen("the settings of the repository")  # only who may write sees how it merges
+        return
     wrong = [one.line for one in differences(setting.wanted, found.value)]
     if wrong:
         why = "It is not what .github/settings says."
         yield Finding("advice", f"{setting.title}: {'; '.join(wrong)}", why, FIX)
     else:
         yield Finding("ok", f"the {setting.title} is as .github/settings says")
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise UserError("The API answered with something that is not an object.", "Check GITHUB_API_URL.")
-    return value

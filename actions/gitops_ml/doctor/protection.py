@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gitops_ml.doctor.finding import Finding
+from gitops_ml.doctor.finding import Finding, unseen
 
 ALL_METHODS = frozenset({"merge", "rebase", "squash"})
 
@@ -175,9 +175,15 @@ _STATE = (
 FIX = "gitops-ml settings --apply"
 
 
-def judge_main(there: Protection, wanted: Protection) -> Iterator[Finding]:
-    """`main` against the files of settings: what a team took out of them itself is advice."""
-    yield from _judge("main", _MAIN, there, wanted)
+def judge_main(there: Protection, wanted: Protection, unseen_classic: bool = False) -> Iterator[Finding]:
+    """`main` against the files of settings: what a team took out of them itself is advice.
+
+    With `unseen_classic` there is classic protection that this token does not see, so what rulesets lack is not known.
+    """
+    for one in _judge("main", _MAIN, there, wanted):
+        yield (
+            unseen(f"{one.what}, by rulesets", one.why) if unseen_classic and one.state == "missing" else one
+        )
 
 
 def judge_state(there: Protection) -> Iterator[Finding]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gitops_ml.delivery.access import find_github, find_place
 from gitops_ml.delivery.git import Git
-from gitops_ml.doctor.finding import Finding, failed, page
+from gitops_ml.doctor.finding import Finding, State, count, failed, page, summary
 from gitops_ml.doctor.forge import judge_forge
 from gitops_ml.doctor.local import judge_clone, read_clone
 from gitops_ml.errors import UserError
-from gitops_ml.runner import Runner
+from gitops_ml.escape import visible
+from gitops_ml.runner import Level, Runner
 from gitops_ml.settings.files import read_settings
 from gitops_ml.settings.remote import Remote
 
@@ -28,12 +30,27 @@ def run(options: argparse.Namespace, runner: Runner) -> int:
     findings = list(judge_clone(read_clone(options.repository, options.remote, runner.environ)))
     if not options.offline:
         findings += _forge(options, runner)
-    text = page(findings)
-    print(text, end="")
-    runner.summary("### Doctor\n\n" + "\n".join("    " + line for line in text.splitlines()))
-    missing = sum(one.state == "missing" for one in findings)
+    coloured = sys.stdout.isatty() and not runner.on_actions and not runner.environ.get("NO_COLOR")
+    print(page(findings, coloured), end="")
+    runner.summary(summary(findings))
+    missing, unknown = count(findings, "missing"), count(findings, "unknown")
     runner.output("missing", str(missing))
+    runner.output("unknown", str(unknown))
+    if runner.on_actions:
+        _annotate(findings, runner)
     return 1 if failed(findings) else 0
+
+
+def _annotate(findings: Sequence[Finding], runner: Runner) -> None:
+    """Two at most, because GitHub shows ten of a step: what is missing, and what nobody could look at."""
+    told: tuple[tuple[State, Level, str], ...] = (
+        ("missing", "error", "Missing, with the fixes in the summary"),
+        ("unknown", "warning", "Not known, and so neither in order nor missing"),
+    )
+    for state, level, head in told:
+        shown = [visible(one.what, 300) for one in findings if one.state == state]
+        if shown:
+            runner.annotate(level, "\n".join([f"{head}:", *shown[:20]]))
 
 
 def _forge(options: argparse.Namespace, runner: Runner) -> Iterator[Finding]:
