@@ -30,6 +30,8 @@ class Context:
 
     run_url: str = ""  # page of the run that made the report
     head: str = ""  # commit of the pull request that the run was for
+    # Workflows and actions that the pull request changes; None when nobody could say.
+    own_judges: tuple[str, ...] | None = ()
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,8 @@ def render_summary(report: Report, context: Context = Context()) -> str:
 
 def render_short(report: Report, context: Context = Context()) -> str:
     """The verdict and nothing more, for a server that takes less text than GitHub."""
-    return _join([_heading(report, PLAN[-1]), _footer(context, "everything but the verdict")])
+    said = [_heading(report, PLAN[-1]), _own_judges(context, PLAN[-1])]
+    return _join([*said, _footer(context, "everything but the verdict")])
 
 
 def render_missing(
@@ -80,6 +83,7 @@ def render_missing(
     lines += [f"- and {len(jobs) - 30:,} more"] if len(jobs) > 30 else []
     parts = [
         "### ❌ No report: the model of this commit was not judged",
+        _own_judges(context, PLAN[-1]),
         reason,
         "**Jobs that did not succeed**\n\n" + "\n".join(lines) if lines else "",
         f"<sub>The log is in {_run_link(context)}. No report is never a pass.</sub>",
@@ -99,6 +103,7 @@ def _render(report: Report, context: Context, measure: Callable[[str], int], lim
 def _body(report: Report, context: Context, detail: Detail) -> str:
     parts = [
         _heading(report, detail),
+        _own_judges(context, detail),
         _summary_lines(report, context, detail),
         _loosened(report, detail),
         _problems(report, detail),
@@ -126,6 +131,24 @@ def _join(parts: Sequence[str]) -> str:
 def _heading(report: Report, detail: Detail) -> str:
     head = wording.headline(report)
     return f"### {head.icon} {prose(head.title, min(detail.cap, 200))}"
+
+
+def _own_judges(context: Context, detail: Detail) -> str:
+    if context.own_judges is None:
+        return (
+            "> [!CAUTION]\n> **It could not be found out whether this pull request changes the workflows and actions "
+            "that judge it.** Look at its files below `.github` before you believe what follows."
+        )
+    if not context.own_judges:
+        return ""
+    lines = [
+        "> [!CAUTION]",
+        "> **This pull request changes what measures and judges it.** Read that change before you believe the rest.",
+    ]
+    shown = context.own_judges[: min(detail.rows, 10)]
+    lines += [f"> - {code(name)}" for name in shown]
+    more = len(context.own_judges) - len(shown)
+    return "\n".join([*lines, f"> - … and {more:,} more"] if more else lines)
 
 
 def _summary_lines(report: Report, context: Context, detail: Detail) -> str:

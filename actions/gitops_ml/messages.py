@@ -34,12 +34,11 @@ def of_file(path: Path, run_url: str = "", head: str = "") -> Message:
     )
 
 
-def of_run(github: GitHub, repository: str, run: WorkflowRun, artifact: str, run_url: str) -> Message:
+def of_run(github: GitHub, repository: str, run: WorkflowRun, artifact: str, context: Context) -> Message:
     """The comment on what `run` left behind under the name `artifact`.
 
     Without such an artifact it names the jobs that failed; an unreadable one is said in the comment and kept as error.
     """
-    context = Context(run_url, run.head_sha)
     ended = run.conclusion or "unknown"
     path = f"{repo_path(repository)}/actions/runs/{run.id}"
     number = _artifact_number(github, path, artifact, run.id)

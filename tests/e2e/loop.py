@@ -83,6 +83,7 @@ class Loop:
         self._publish(pull)
 
     def _publish(self, pull: Pull) -> None:
+        pull.files = self.git("diff", "--name-only", f"{self.main}...HEAD").splitlines()
         self.git("push", "--quiet", "--force", str(self.origin), f"HEAD:refs/pull/{pull.number}/head")
         if pull.head_repo == REPOSITORY:
             self.git("push", "--quiet", "--force", str(self.origin), f"HEAD:refs/heads/{pull.ref}")

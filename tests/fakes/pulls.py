@@ -20,6 +20,7 @@ def routes(state: State, request: Request) -> list[Route]:
         ("GET", r"/pulls/(\d+)", lambda number: whole(state, int(number))),
         ("PATCH", r"/pulls/(\d+)", lambda number: changed(state, request, int(number))),
         ("PUT", r"/pulls/(\d+)/merge", lambda number: merged(state, request, int(number))),
+        ("GET", r"/pulls/(\d+)/files", lambda number: files(state, request, int(number))),
         ("GET", r"/pulls/(\d+)/reviews", lambda number: reviews(state, request, int(number))),
         ("POST", r"/pulls/(\d+)/reviews", lambda number: reviewed(state, request, int(number))),
         ("GET", r"/issues/(\d+)/events", lambda number: events(state, request, int(number))),
@@ -178,6 +179,21 @@ def _message(state: State, pull: Pull) -> tuple[str, str]:
         subject, _, text = said_[0].partition("\n")
         return f"{subject} (#{pull.number})", text.strip()
     return f"{pull.title} (#{pull.number})", "\n\n".join(f"* {message}" for message in said_)
+
+
+def files(state: State, request: Request, number: int) -> Answer:
+    """What the pull request changes: by its branch where there is a repository, else what the test says."""
+    pull = state.pull(number)
+    if pull is None:
+        return Answer(404, dict(NOT_FOUND.body))
+    names = list(pull.files)
+    if state.git is not None:
+        names += state.git.git("diff", "--name-only", f"{pull.base}...{pull.sha}").splitlines()
+    shown = [
+        {"filename": new, "status": "renamed", "previous_filename": old} if old else {"filename": new}
+        for new, _, old in (name.partition(" < ") for name in names)
+    ]
+    return request.page(shown)
 
 
 def reviews(state: State, request: Request, number: int) -> Answer:

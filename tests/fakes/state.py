@@ -56,6 +56,7 @@ class Pull:
     merged_by: str | None = None
     merge_sha: str | None = None
     events: list[str] = field(default_factory=list)  # such as base_ref_changed
+    files: list[str] = field(default_factory=list)  # that it changes; one that was moved as `new < old`
 
     @property
     def approvers(self) -> list[str]:

@@ -23,6 +23,7 @@ from gitops_ml.events import (
 from gitops_ml.github import GitHub
 from gitops_ml.runner import Runner
 from gitops_ml.sticky import Marker, Sticky, author_id
+from gitops_ml.touched import judges_of_its_own
 
 if TYPE_CHECKING:
     # Loaded only after the first request: the schema of the report takes longer than everything before it.
@@ -93,10 +94,12 @@ def _after_run(
         return _skip(
             runner, f"No open pull request has {run.head_sha[:7]} as its head any more: nothing to post."
         )
+    from gitops_ml.markdown import Context
     from gitops_ml.messages import of_run
 
-    url = _run_url(runner, event.repository, run.id)
-    message = of_run(github, event.repository, run, options.artifact, url)
+    own_judges = judges_of_its_own(github, event.repository, pull.number)
+    context = Context(_run_url(runner, event.repository, run.id), run.head_sha, own_judges)
+    message = of_run(github, event.repository, run, options.artifact, context)
     return _publish(options, runner, github, event.repository, pull, marker, message)
 
 
