@@ -15,7 +15,6 @@ from gitops_ml.delivery.environment import render
 from gitops_ml.delivery.plan import plan
 from gitops_ml.delivery.propose import propose
 from gitops_ml.errors import UserError
-from gitops_ml.verbs.check import changed
 
 from tests.delivery.repositories import PIPELINE, STAGING, commit, git, push
 from tests.delivery.shop import Shop
@@ -208,7 +207,7 @@ def test_links_among_the_environments_are_refused(shop: Shop) -> None:
 
 def classified(shop: Shop, head: str) -> Change:
     fork = git(shop.clone, "merge-base", "main", head)
-    paths: Sequence[str] = changed(shop.git, fork, head)
+    paths: Sequence[str] = shop.git.changed(fork, head)
     return classify(shop.world(), paths, read_files(shop.git, "main"), read_files(shop.git, head))
 
 

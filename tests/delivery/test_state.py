@@ -200,5 +200,11 @@ def test_what_else_lies_on_the_branch_is_left_alone(branch: StateBranch, origin:
 
 def test_a_missing_remote_is_one_clear_error(tmp_path: Path) -> None:
     git(tmp_path, "init", "--quiet")
-    with pytest.raises(UserError, match="ls-remote failed"):
+    with pytest.raises(UserError, match="This clone has no remote origin"):
         StateBranch(Git(tmp_path)).append(lambda facts: {}, "nowhere")
+    git(tmp_path, "remote", "add", "origin", str(tmp_path / "gone"))
+    with pytest.raises(
+        UserError, match=r"The remote origin can't be read: '.*gone' does not appear"
+    ) as caught:
+        StateBranch(Git(tmp_path)).append(lambda facts: {}, "nowhere")
+    assert "\n" not in caught.value.message

@@ -1,1 +1,1 @@
-"""Delivery: releases, environments and what may move where. Git only in `git`, `state` and `checkout`."""
+"""Delivery: releases, environments and what may move where. Decisions are in the modules that import no git."""

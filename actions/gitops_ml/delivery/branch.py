@@ -30,13 +30,6 @@ class Branches:
         """The commit of `name` as it is on the remote now, its objects at hand; None when there is no such branch."""
         return fetch(self.git, self.remote, f"refs/heads/{name}")
 
-    def main(self) -> str:
-        """Main as it is on the remote now; raises `UserError` when it has none."""
-        found = self.tip("main")
-        if found is None:
-            raise UserError(f"{self.remote} has no branch main.", "Push it first.")
-        return found
-
     def commit(self, parent: str, move: Move) -> str:
         """A commit on `parent` that makes `move`. Equal calls by the same person make the same commit."""
         when = self.git.run("show", "--no-patch", "--format=%ct +0000", parent, "--").text
@@ -62,9 +55,8 @@ class Branches:
         fork = self.git.try_("merge-base", main, head)
         if fork.code != 0 or self.git.blobs([f"{head}:{move.path}"]) != [move.content]:
             return False
-        return self._changed(fork.text, head) == {move.path} and move.path not in self._changed(
-            fork.text, main
-        )
+        ours, theirs = self.git.changed(fork.text, head), self.git.changed(fork.text, main)
+        return ours == [move.path] and move.path not in theirs
 
     def bring(self, main: str, move: Move) -> None:
         """See to it that the branch of `move` is on the remote; raises `UserError` when others keep changing it.
@@ -82,12 +74,6 @@ class Branches:
         """Make the branch of `move` anew, if it still is what was `seen` of it; False when it is not."""
         commit = self.commit(main, move)
         return commit == seen or self.push(commit, move.branch, seen)
-
-    def _changed(self, old: str, new: str) -> set[str]:
-        words = ("diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", old, new, "--")
-        return {
-            path.decode(errors="surrogateescape") for path in self.git.run(*words).output.split(b"\0") if path
-        }
 
     def push(self, commit: str, name: str, seen: str | None) -> bool:
         """Set `name` to `commit` if it still is what was `seen` of it, None for absent; False when it is not.

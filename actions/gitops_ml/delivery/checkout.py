@@ -59,15 +59,8 @@ def find_state(git: Git, remote: str = "origin") -> str | None:
 
 
 def read_files(git: Git, commit: str) -> dict[str, bytes]:
-    """The files of `environments/` at `commit` by path; raises `UserError` for a link or a submodule among them."""
-    entries = git.entries(commit, FOLDER)
-    for path, entry in entries.items():
-        if not entry.startswith(("100644 ", "100755 ")):
-            raise UserError(
-                f"{path} is not a regular file.", "Write the file itself; links are not followed."
-            )
-    contents = git.blobs([entry.split()[1] for entry in entries.values()])
-    return {path: content for path, content in zip(entries, contents, strict=True) if content is not None}
+    """The files of `environments/` at `commit` by path; raises `UserError` as `Git.files`."""
+    return git.files(commit, FOLDER)
 
 
 def read_policy(files: Mapping[str, bytes]) -> tuple[Pipeline, Revoked]:

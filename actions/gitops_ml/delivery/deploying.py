@@ -21,7 +21,7 @@ from gitops_ml.delivery.plan import Action, Decision, is_stale, plan
 from gitops_ml.delivery.proof import Proof
 from gitops_ml.delivery.records import Record, load_facts, to_files
 from gitops_ml.delivery.release import Manifest, short
-from gitops_ml.delivery.remote import fetch
+from gitops_ml.delivery.remote import fetch_main
 from gitops_ml.delivery.state import StateBranch
 from gitops_ml.delivery.targets.base import FencedError, Order, Target
 from gitops_ml.delivery.typed import Run
@@ -111,9 +111,7 @@ def look(desk: Desk, asked: bool = False) -> Situation:
 
     Raises `NotNamedError` when main does not name the environment, `UserError` when one of them can't be read.
     """
-    main = fetch(desk.git, desk.remote, "refs/heads/main")
-    if main is None:
-        raise UserError(f"{desk.remote} has no branch main.", "Push it, or name another remote.")
+    main = fetch_main(desk.git, desk.remote)
     world = read_world(desk.git, main, desk.branch.fetch(), desk.now())
     name = desk.environment
     if name not in world.pipeline.names:
@@ -221,10 +219,6 @@ def _start(desk: Desk, situation: Situation, manifest: Manifest) -> tuple[Intent
     made: list[Intent] = []
 
     def decide(facts: Facts) -> Mapping[str, bytes]:
-        if journal.is_overtaken(facts, desired):
-            raise FencedError(
-                "A run that read a newer main has begun; it brings the environment to where main is."
-            )
         intent = journal.start(facts, desired, manifest.release, kind, author, desk.now())
         made[:] = [intent]
         return to_files(intent, *_seen(desk, situation, facts))

@@ -113,3 +113,21 @@ class Git:
         """Commits of the first-parent history of `ref`, newest first, limited by options in `words` and by `paths`."""
         listed = self.run("rev-list", "--first-parent", *words, ref, "--", *paths)
         return listed.text.split()
+
+    def changed(self, old: str, new: str) -> list[str]:
+        """The files that differ between two commits; both names of a moved one."""
+        words = ("diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", old, new, "--")
+        return [
+            path.decode(errors="surrogateescape") for path in self.run(*words).output.split(b"\0") if path
+        ]
+
+    def files(self, commit: str, folder: str = "") -> dict[str, bytes]:
+        """The regular files of `commit` under `folder` by path; raises `UserError` for a link or a submodule there."""
+        entries = self.entries(commit, folder)
+        for path, entry in entries.items():
+            if not entry.startswith(("100644 ", "100755 ")):
+                raise UserError(
+                    f"{path} is not a regular file.", "Write the file itself; links are not followed."
+                )
+        contents = self.blobs([entry.split()[1] for entry in entries.values()])
+        return {path: content or b"" for path, content in zip(entries, contents, strict=True)}

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from gitops_ml.delivery.deployment import Intent, Kind, Live, Observation, Outcome
 from gitops_ml.delivery.facts import Facts
 from gitops_ml.delivery.release import Manifest
+from gitops_ml.delivery.targets.base import FencedError
 from gitops_ml.delivery.typed import Run
 from gitops_ml.delivery.world import Desired
-from gitops_ml.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ def release_to_use(facts: Facts, built: Manifest) -> Manifest:
 def start(
     facts: Facts, desired: Desired, release: str, kind: Kind, author: Author, now: dt.datetime
 ) -> Intent:
-    """The intent of the next attempt; raises `UserError` when a run that read a newer main has started already."""
+    """The intent of the next attempt; raises `FencedError` when a run that read a newer main has started already."""
     history = facts.history(desired.environment)
     if is_overtaken(facts, desired):
-        raise UserError(
+        raise FencedError(
             f"A run that read a newer main has started to deploy {desired.environment}; this one stops.",
             "Nothing has to be done: the newer run brings the environment to where main is.",
         )

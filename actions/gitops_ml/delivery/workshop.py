@@ -17,6 +17,7 @@ from gitops_ml.delivery.move import Move
 from gitops_ml.delivery.mover import Mover
 from gitops_ml.delivery.pulls import Pulls
 from gitops_ml.delivery.release import Manifest
+from gitops_ml.delivery.remote import fetch_main
 from gitops_ml.delivery.state import StateBranch
 from gitops_ml.delivery.story import between, directions
 from gitops_ml.delivery.world import World
@@ -88,7 +89,7 @@ def open_workshop(folder: Path, remote: str, runner: Runner, now: dt.datetime) -
     """Look at `remote` through the clone in `folder`; raises `UserError` when it can't be reached or read."""
     git = open_repository(folder, runner.environ)
     branches = Branches(git, remote, identity(runner.environ))
-    main, state = branches.main(), StateBranch(git, remote).fetch()
+    main, state = fetch_main(git, remote), StateBranch(git, remote).fetch()
     place = find_place(git, remote, runner.environ)
     github = None if place is None else find_github(place, runner.environ)
     return Workshop(git, branches, main, read_world(git, main, state, now), place, github, runner)

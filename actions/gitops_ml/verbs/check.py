@@ -38,7 +38,7 @@ def run(options: argparse.Namespace, runner: Runner) -> int:
         git, (options.head,), "The head is not known", "Fetch it, with its history: fetch-depth: 0."
     )
     fork = git.run("merge-base", base, head).text
-    paths = changed(git, fork, head)
+    paths = git.changed(fork, head)
     if not any(path.startswith(FOLDER) for path in paths):
         return report(Change("none", "no file of environments/ changes"), [], runner)
     after = read_files(git, head)
@@ -54,7 +54,7 @@ def judge(
 ) -> tuple[Change, list[Finding]]:
     """Classify the change and apply the rules of its kind."""
     before = read_files(git, base)
-    behind = set(changed(git, fork, base))
+    behind = set(git.changed(fork, base))
     late = [path for path in paths if path in behind and path.startswith(FOLDER)]
     if late:
         reason = f"{late[0]} changed on main since this branch left it"
@@ -69,12 +69,6 @@ def judge(
     if change.kind in ("none", "policy") or change.release is None or change.environment is None:
         return change, []
     return change, check(world, change.environment, change.release, "review")
-
-
-def changed(git: Git, old: str, new: str) -> list[str]:
-    """The files that differ between two commits; both names of a moved one."""
-    listed = git.run("diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", old, new, "--").output
-    return [path.decode(errors="surrogateescape") for path in listed.split(b"\0") if path]
 
 
 def sentence(change: Change, findings: Sequence[Finding]) -> str:

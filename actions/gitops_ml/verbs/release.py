@@ -19,7 +19,7 @@ from gitops_ml.delivery.merged import pull_of
 from gitops_ml.delivery.recording import Build, Origin, check_image, check_place, manifest
 from gitops_ml.delivery.records import load_facts, to_files
 from gitops_ml.delivery.release import short
-from gitops_ml.delivery.remote import fetch
+from gitops_ml.delivery.remote import fetch_main
 from gitops_ml.delivery.run import this_run
 from gitops_ml.delivery.state import StateBranch
 from gitops_ml.delivery.train_once import Search, TakeOver
@@ -68,7 +68,7 @@ def run(options: argparse.Namespace, runner: Runner) -> int:
 def run_find(options: argparse.Namespace, runner: Runner) -> int:
     """Never fails because of the API: without a model to take over, one is trained on main."""
     git = open_repository(options.project, runner.environ)
-    commit = main_of(git, options.remote)
+    commit = fetch_main(git, options.remote)
     key = build_key(git.entries(commit))
     release = load_facts(git, StateBranch(git, options.remote).fetch()).of_build(key)
     found: TakeOver | None = None
@@ -134,7 +134,7 @@ def adopt(options: argparse.Namespace, runner: Runner) -> TakeOver:
 def run_record(options: argparse.Namespace, runner: Runner) -> int:
     """Append the release; of two builds of the same files the first to arrive counts, for both jobs."""
     git = open_repository(options.project, runner.environ)
-    main = main_of(git, options.remote)
+    main = fetch_main(git, options.remote)
     pipeline, _ = read_policy(read_files(git, main))
     check_image(options.image, pipeline)
     made_from = provenance.of(options.project, runner.environ)
@@ -185,16 +185,6 @@ def merged_as(options: argparse.Namespace, runner: Runner, git: Git, commit: str
         )
         return None
     return None if pull is None else pull.number
-
-
-def main_of(git: Git, remote: str) -> str:
-    """The newest commit of main on `remote`; raises `UserError` when it has no main."""
-    commit = fetch(git, remote, "refs/heads/main")
-    if commit is None:
-        raise UserError(
-            f"{remote} has no branch main.", "Push main first; releases are built from nothing else."
-        )
-    return commit
 
 
 def search(options: argparse.Namespace, runner: Runner, git: Git) -> Search:
