@@ -7,7 +7,8 @@ import math
 from dataclasses import replace
 
 import pytest
-from gitops_ml.delivery.targets.canary import METRIC, Latency, Sample, hopeless, judge, read_latency
+from gitops_ml.delivery.targets.canary import Latency, Sample, hopeless, judge
+from gitops_ml.delivery.targets.metrics import METRIC, read_latency
 from gitops_ml.delivery.targets.settings import Canary
 
 POLICY = Canary(weight=10, duration=dt.timedelta(minutes=5), min_requests=20)

@@ -162,7 +162,7 @@ def test_a_late_run_is_refused_and_changes_nothing(place: Place) -> None:
     target = place.target()
     target.apply(place.order(2, fence=9))
     before = git(place.origin, "rev-parse", BRANCH)
-    with pytest.raises(FencedError, match="fence 9, this run has 7"):
+    with pytest.raises(FencedError, match="9 commits of main, and this run knows 7"):
         target.apply(place.order(1, fence=7))
     assert git(place.origin, "rev-parse", BRANCH) == before
 

@@ -106,7 +106,7 @@ def test_a_late_run_is_refused_and_changes_nothing(town: Town) -> None:
     target = town.target()
     target.apply(town.order(2, fence=9))
     before = dict(town.cluster.store.objects)
-    with pytest.raises(FencedError, match="fence 9, this run has 7"):
+    with pytest.raises(FencedError, match="9 commits of main, and this run knows 7"):
         target.apply(town.order(1, fence=7))
     assert town.cluster.store.objects == before
 

@@ -1,4 +1,4 @@
-"""A kustomize overlay as a commit has it, rendered to text; the work tree is neither read nor changed."""
+"""A kustomize overlay as a commit has it, rendered and read; the work tree is neither read nor changed."""
 
 from __future__ import annotations
 
@@ -9,11 +9,26 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gitops_ml.delivery.git import Git
+from gitops_ml.delivery.manifests import Manifests, read_manifests
+from gitops_ml.delivery.pipeline import Pipeline
 from gitops_ml.errors import UserError
 
 TIMEOUT_S = 120
 # What renders, in order of preference: kubectl has a kustomize inside.
 _RENDERERS = (("kubectl", "kustomize"), ("kustomize", "build"))
+
+
+def read_overlay(git: Git, pipeline: Pipeline, overlay: str, environ: Mapping[str, str]) -> Manifests:
+    """The objects of the folder `overlay` of the commit that is checked out, with the model among them.
+
+    Raises `UserError` as `render` and `read_manifests`, and where the pipeline does not say which image is the model's.
+    """
+    if pipeline.image is None:
+        raise UserError(
+            "environments/pipeline.yaml names no `image:`, so the model's container can't be told from others.",
+            "Add the repository of the image, without a tag: `image: ghcr.io/owner/name`.",
+        )
+    return read_manifests(render(git, "HEAD", overlay, environ), pipeline.image, overlay)
 
 
 def render(git: Git, commit: str, overlay: str, environ: Mapping[str, str]) -> str:
@@ -24,7 +39,10 @@ def render(git: Git, commit: str, overlay: str, environ: Mapping[str, str]) -> s
     command = _renderer(environ)
     top = overlay.partition("/")[0]
     with tempfile.TemporaryDirectory(prefix="gitops-ml-") as folder:
-        _unpack(git, commit, top, Path(folder))
+        for path, content in git.files(commit, top).items():
+            target = Path(folder) / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
         if not (Path(folder) / overlay).is_dir():
             raise UserError(
                 f"{overlay}, the overlay in environments/pipeline.yaml, is no folder on main.",
@@ -53,18 +71,3 @@ def _renderer(environ: Mapping[str, str]) -> tuple[str, str]:
         if found:
             return found, verb
     raise UserError("Neither kubectl nor kustomize is on PATH.", "Install kubectl on this runner.")
-
-
-def _unpack(git: Git, commit: str, top: str, folder: Path) -> None:
-    """The regular files of `commit` below `top`; a link could lead out of the folder, and is refused."""
-    entries = git.entries(commit, top)
-    for path, entry in entries.items():
-        if not entry.startswith(("100644 ", "100755 ")):
-            raise UserError(
-                f"{path} is not a regular file.", "Write the file itself; links are not followed."
-            )
-    contents = git.blobs([entry.split()[1] for entry in entries.values()])
-    for path, content in zip(entries, contents, strict=True):
-        target = folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content or b"")

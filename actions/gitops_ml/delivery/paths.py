@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 
-_ID = r"r-[0-9a-f]{64}"
-_ENV = r"[a-z][a-z0-9-]{0,39}"
+from gitops_ml.delivery.typed import ENVIRONMENT, RELEASE
+
 _ORDER = r"[0-9]{1,9}-[0-9]{1,9}"
 # Group 1 is the noun; anything else on the branch is somebody's mistake and is never written by this code.
 RECORD = re.compile(
-    rf"(releases)/{_ID}\.json"
-    rf"|(evidence)/{_ENV}/{_ID}/{_ORDER}\.json"
-    rf"|(deployments)/{_ENV}/{_ORDER}\.(?:intent|outcome)\.json"
-    rf"|(observed)/{_ENV}/[0-9]{{1,9}}\.json"
+    rf"(releases)/{RELEASE}\.json"
+    rf"|(evidence)/{ENVIRONMENT}/{RELEASE}/{_ORDER}\.json"
+    rf"|(deployments)/{ENVIRONMENT}/{_ORDER}\.(?:intent|outcome)\.json"
+    rf"|(observed)/{ENVIRONMENT}/[0-9]{{1,9}}\.json"
 )
 
 

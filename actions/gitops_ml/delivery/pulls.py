@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError
 
 from gitops_ml.delivery.reviews import User, last_words
 from gitops_ml.delivery.trailers import requested_by
+from gitops_ml.delivery.typed import ENVIRONMENT
 from gitops_ml.errors import UserError
 from gitops_ml.events import Loose, Side
 from gitops_ml.github import GitHub, repo_path
@@ -22,7 +23,7 @@ _FORBIDDEN_FIX = """Allow it: Settings > Actions > General > Workflow permission
 approve pull requests". Or give the action the token of a GitHub App. The branch is pushed; a person can also open the
 pull request by hand:
 """
-_AUTOMATIC = re.compile(r"<!-- gitops-ml [a-z]+ [a-z][a-z0-9-]{0,39} automatic -->")
+_AUTOMATIC = re.compile(rf"<!-- gitops-ml [a-z]+ {ENVIRONMENT} automatic -->")
 
 
 class _Base(Loose):

@@ -9,14 +9,14 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
-from gitops_ml.delivery.typed import fingerprint
+from gitops_ml.delivery.typed import ENVIRONMENT, fingerprint
 from gitops_ml.escape import visible
 from gitops_ml.github import GitHub, repo_path
 
 LABEL = "deployment"
 Outcome = Literal["opened", "updated", "unchanged", "closed", "none"]
 _MARKER = re.compile(
-    r"<!-- gitops-ml deployment (?P<environment>[a-z][a-z0-9-]{0,39}) (?P<state>[0-9a-f]{16}) -->"
+    rf"<!-- gitops-ml deployment (?P<environment>{ENVIRONMENT}) (?P<state>[0-9a-f]{{16}}) -->"
 )
 _LONGEST_LINE = 300
 _MOST_LINES = 40

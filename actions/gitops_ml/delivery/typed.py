@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+# Parts of other patterns as well, such as where a record lies.
+RELEASE = r"r-[0-9a-f]{64}"
+DIGEST = r"sha256:[0-9a-f]{64}"
+ENVIRONMENT = r"[a-z][a-z0-9-]{0,39}"
+
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-ReleaseId = Annotated[str, Field(pattern=r"^r-[0-9a-f]{64}$")]
-EnvironmentName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+ReleaseId = Annotated[str, Field(pattern=f"^{RELEASE}$")]
+EnvironmentName = Annotated[str, Field(pattern=f"^{ENVIRONMENT}$")]
 CheckName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 # Always by digest: a tag can be moved to an image that nobody proved.
 Image = Annotated[
     str, Field(pattern=r"^[a-z0-9][a-z0-9._:-]*(/[a-z0-9][a-z0-9._-]*)+@sha256:[0-9a-f]{64}$", max_length=400)
 ]
-Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+Digest = Annotated[str, Field(pattern=f"^{DIGEST}$")]
 RunId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$")]
 # What MLflow takes as the name of a registered model, and no quotation mark.
 ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}$")]
@@ -43,6 +49,16 @@ class Run(Strict):
     url: str = Field(default="", max_length=300)
     # Which workflow file of which branch ran, as in GITHUB_WORKFLOW_REF without owner and repository.
     workflow: str = Field(default="", max_length=300)
+
+
+def as_release(said: object) -> str | None:
+    """`said` by a service, a label or an annotation, when it is the name of a release."""
+    return said if isinstance(said, str) and re.fullmatch(RELEASE, said) else None
+
+
+def as_digest(said: object) -> str | None:
+    """`said` by a service, a label or an annotation, when it is the digest of an image."""
+    return said if isinstance(said, str) and re.fullmatch(DIGEST, said) else None
 
 
 def canonical(value: Any) -> bytes:

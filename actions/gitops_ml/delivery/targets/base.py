@@ -15,6 +15,14 @@ class FencedError(UserError):
     """The target was asked for something newer already; the run that asks now is late, and stops."""
 
 
+def late(place: str, fence: int, known: int) -> FencedError:
+    """`place` was asked for something by a run that read `fence` commits of main; this one `known` of them."""
+    return FencedError(
+        f"{place} was asked for something newer already: {fence} commits of main, and this run knows {known}.",
+        "Nothing has to be done: the newer run decides what serves.",
+    )
+
+
 @dataclass(frozen=True)
 class Order:
     """One release for one environment. `fence` is the first-parent count of main when the desired state was read."""
@@ -27,6 +35,12 @@ class Order:
     def variables(self) -> dict[str, str]:
         """What the container is given, because its image can't hold it."""
         return {"RELEASE_ID": self.release.release, "IMAGE_DIGEST": self.release.artifacts.digest}
+
+
+def refuse_late(fence: int, order: Order) -> None:
+    """Raise `FencedError` when `fence`, the highest that the environment was asked for, is above that of `order`."""
+    if fence > order.fence:
+        raise late(order.environment, fence, order.fence)
 
 
 @dataclass(frozen=True)

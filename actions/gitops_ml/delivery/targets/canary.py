@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gitops_ml.delivery.targets.settings import Canary
 
-# The histogram of the service, in seconds, and the routes of it that say nothing about predictions.
-METRIC = "serving_request_seconds"
-OWN_ROUTES = re.compile(r"/(v2/health/.*|metrics|version|docs|openapi\.json)?")
-# Of one line in Prometheus' text format; a value may hold braces, as routes do.
-LABELS = r'\{(?P<labels>(?:[^"}]|"(?:[^"\\]|\\.)*")*)\}'
-_LINE = re.compile(rf"{METRIC}_bucket{LABELS}\s+(?P<count>\S+).*")
-_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 # Two-sided 95 %: an early end needs more than bad luck among the first few answers.
 _Z = 1.96
 
@@ -67,20 +59,6 @@ class Sample:
     @property
     def error_rate(self) -> float:
         return min(self.errors, self.answers) / self.answers if self.answers else float(self.errors > 0)
-
-
-def read_latency(metrics: str) -> Latency:
-    """The histogram of predictions in `metrics`, Prometheus' text format, summed over the routes that predict."""
-    counts: dict[float, float] = {}
-    for line in metrics.splitlines():
-        match = _LINE.fullmatch(line)
-        if match is None:
-            continue
-        labels = dict(_LABEL.findall(match["labels"]))
-        if "le" in labels and not OWN_ROUTES.fullmatch(labels.get("route", "")):
-            bound = float(labels["le"])
-            counts[bound] = counts.get(bound, 0.0) + float(match["count"])
-    return Latency(counts)
 
 
 def hopeless(policy: Canary, new: Sample) -> str:

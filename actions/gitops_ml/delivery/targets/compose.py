@@ -13,11 +13,12 @@ from gitops_ml.delivery.deployment import Live
 from gitops_ml.delivery.facts import Facts
 from gitops_ml.delivery.pipeline import Pipeline
 from gitops_ml.delivery.proof import prove, ready_problem, version_problem, wait_until
-from gitops_ml.delivery.targets.base import FencedError, Order, Request, Service
-from gitops_ml.delivery.targets.canary import Latency, Sample, hopeless, judge, read_latency
+from gitops_ml.delivery.targets.base import Order, Request, Service, refuse_late
+from gitops_ml.delivery.targets.canary import Latency, Sample, hopeless, judge
 from gitops_ml.delivery.targets.colours import COLOURS, Colour, Move, decide, other, serving
 from gitops_ml.delivery.targets.docker_host import Container, DockerHost, find_docker
 from gitops_ml.delivery.targets.inside import Inside, Nowhere
+from gitops_ml.delivery.targets.metrics import read_latency
 from gitops_ml.delivery.targets.proxy import FULL_WEIGHT, Proxy, Server
 from gitops_ml.delivery.targets.said import said_version
 from gitops_ml.delivery.targets.settings import Canary, ComposeTarget
@@ -146,13 +147,7 @@ class Compose:
         return max([self._host.fence(), *(container.fence for container in containers.values())])
 
     def _refuse_if_late(self, order: Order) -> None:
-        highest = self._fence(self._host.containers())
-        if highest > order.fence:
-            raise FencedError(
-                f"{self._environment} was asked for something newer already: {highest} commits of main, and this run"
-                f" knows {order.fence}.",
-                "Nothing was changed, and nothing has to be done: the newer run decides.",
-            )
+        refuse_late(self._fence(self._host.containers()), order)
 
     # The steps. Each can be the last one of a run that dies; `decide` goes on from there.
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gitops_ml.delivery.targets.base import Order
+from gitops_ml.delivery.typed import as_digest, as_release
 from gitops_ml.engine import PATIENCE_S, candidates, last_line
 from gitops_ml.errors import UserError
 
@@ -21,8 +22,6 @@ from gitops_ml.errors import UserError
 OLDEST_COMPOSE = (2, 23, 1)
 _PROJECT, _SERVICE = "com.docker.compose.project", "com.docker.compose.service"
 _VOLUME = "com.docker.compose.volume"
-_RELEASE = re.compile(r"r-[0-9a-f]{64}")
-_DIGEST = re.compile(r"[^@]+@(sha256:[0-9a-f]{64})")
 
 
 @dataclass(frozen=True)
@@ -39,14 +38,12 @@ class Container:
 
     @property
     def release(self) -> str | None:
-        found = self.labels.get("gitops-ml.release", "")
-        return found if _RELEASE.fullmatch(found) else None
+        return as_release(self.labels.get("gitops-ml.release"))
 
     @property
     def digest(self) -> str | None:
         """Of the image it was started from; None when that was a tag, whatever its label says."""
-        found = _DIGEST.fullmatch(self.image)
-        return found[1] if found else None
+        return as_digest(self.image.partition("@")[2])
 
     @property
     def fence(self) -> int:

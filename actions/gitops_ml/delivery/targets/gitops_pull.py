@@ -14,8 +14,8 @@ from gitops_ml.delivery.checkout import open_repository
 from gitops_ml.delivery.deployment import Live
 from gitops_ml.delivery.facts import Facts
 from gitops_ml.delivery.git import Git
-from gitops_ml.delivery.manifests import Object, name_release, read_manifests
-from gitops_ml.delivery.overlay import render
+from gitops_ml.delivery.manifests import Object, name_release
+from gitops_ml.delivery.overlay import read_overlay
 from gitops_ml.delivery.pipeline import Pipeline
 from gitops_ml.delivery.proof import prove, ready_problem, version_problem
 from gitops_ml.delivery.release import short
@@ -91,13 +91,7 @@ class GitopsPull:
 
     def _files(self, git: Git, order: Order) -> dict[str, bytes]:
         """The manifests of the release, one file per object, so that a difference reads well."""
-        if self.pipeline.image is None:
-            raise UserError(
-                "environments/pipeline.yaml names no `image:`, so the model's container can't be told from others.",
-                "Add the repository of the image, without a tag: `image: ghcr.io/owner/name`.",
-            )
-        rendered = render(git, "HEAD", self.settings.overlay, self.environ)
-        manifests = read_manifests(rendered, self.pipeline.image, self.settings.overlay)
+        manifests = read_overlay(git, self.pipeline, self.settings.overlay, self.environ)
         files: dict[str, bytes] = {}
         for one in name_release(manifests, order).objects:
             name = _file_name(one)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 import shutil
@@ -84,6 +85,13 @@ class Kubectl:
         """Those of `objects` that the cluster has, as it has them."""
         words = ("get", "--filename=-", "--ignore-not-found", "--output=json")
         return _objects(self.run(*words, stdin=as_list(objects)))
+
+    def rollout_status(self, deployment: str, patience: dt.timedelta) -> Said:
+        """Wait until the pods of `deployment` are replaced, or `patience` is over; says which."""
+        seconds = patience.total_seconds()
+        words = ("rollout", "status", f"deployment/{deployment}", f"--timeout={seconds:.0f}s")
+        # The command ends by itself; a minute more is for a server that is slow to say so.
+        return self.try_(*words, timeout=seconds + 60)
 
     @contextmanager
     def proxy(self, paths: str) -> Iterator[str]:

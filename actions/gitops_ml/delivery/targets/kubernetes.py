@@ -22,13 +22,12 @@ from gitops_ml.delivery.manifests import (
     fenced,
     key,
     name_release,
-    read_manifests,
 )
-from gitops_ml.delivery.overlay import render
+from gitops_ml.delivery.overlay import read_overlay
 from gitops_ml.delivery.pipeline import Pipeline
 from gitops_ml.delivery.proof import prove
 from gitops_ml.delivery.release import short
-from gitops_ml.delivery.targets.base import FencedError, Order
+from gitops_ml.delivery.targets.base import Order, refuse_late
 from gitops_ml.delivery.targets.kubectl import MANAGER, Kubectl, as_list
 from gitops_ml.delivery.targets.kubernetes_canary import Trial
 from gitops_ml.delivery.targets.rollout import Rollout, identity, last_words, rollout_of, serving_beside
@@ -83,7 +82,7 @@ class Kubernetes:
             one["metadata"]["name"]: one for one in kubectl.get("deployments", manifests.name, trial.name)
         }
         before = rollout_of(there.get(manifests.name))
-        _refuse_late(before.fence, order)
+        refuse_late(before.fence, order)
         trial.sweep(there.get(trial.name))
         if (
             self.settings.canary is not None
@@ -106,14 +105,8 @@ class Kubernetes:
             return prove(service, order)
 
     def _manifests(self) -> Manifests:
-        if self.pipeline.image is None:
-            raise UserError(
-                "environments/pipeline.yaml names no `image:`, so the model's container can't be told from others.",
-                "Add the repository of the image, without a tag: `image: ghcr.io/owner/name`.",
-            )
         git = open_repository(self.repository, self.environ)
-        rendered = render(git, "HEAD", self.settings.overlay, self.environ)
-        return read_manifests(rendered, self.pipeline.image, self.settings.overlay)
+        return read_overlay(git, self.pipeline, self.settings.overlay, self.environ)
 
     def _kubectl(self, manifests: Manifests) -> Kubectl:
         return Kubectl(manifests.namespace, self.settings.context, self.environ)
@@ -143,7 +136,7 @@ class Kubernetes:
                 raise kubectl.refused("patch", said)
             self._wait(attempt)
             before = self._rollout(kubectl, manifests)
-            _refuse_late(before.fence, order)
+            refuse_late(before.fence, order)
         raise _too_busy(manifests)
 
     def _put(self, kubectl: Kubectl, objects: list[Object], order: Order) -> None:
@@ -154,7 +147,7 @@ class Kubernetes:
             there = {key(one): one for one in kubectl.get_same(objects)}
             for one in marked:
                 found = there.get(key(one))
-                _refuse_late(fence_of(found), order)
+                refuse_late(fence_of(found), order)
                 one["metadata"].pop("resourceVersion", None)
                 if found is not None:
                     one["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"]
@@ -170,12 +163,10 @@ class Kubernetes:
 
     def _await(self, kubectl: Kubectl, manifests: Manifests, order: Order) -> str:
         """Wait for the rollout to end; returns why it came to nothing, or an empty text."""
-        seconds = self.settings.timeout.total_seconds()
-        words = ("rollout", "status", f"deployment/{manifests.name}", f"--timeout={seconds:.0f}s")
-        said = kubectl.try_(*words, timeout=seconds + 60)
+        said = kubectl.rollout_status(manifests.name, self.settings.timeout)
         # What the cluster says decides: the command may have lost its connection, or seen a newer run's rollout.
         after = self._rollout(kubectl, manifests)
-        _refuse_late(after.fence, order)
+        refuse_late(after.fence, order)
         if after.complete and after.release == order.release.release:
             return ""
         return said.problem if said.code else "its pods were replaced meanwhile"
@@ -205,29 +196,17 @@ class Kubernetes:
         words = ("patch", "deployment", manifests.name, "--type=json", f"--field-manager={MANAGER}")
         said = kubectl.try_(*words, f"--patch={json.dumps(patch)}")
         if said.code != 0:
-            _refuse_late(self._rollout(kubectl, manifests).fence, order)
+            refuse_late(self._rollout(kubectl, manifests).fence, order)
             return f"{reason}; and it could not be taken back: {said.problem}"
-        seconds = self.settings.timeout.total_seconds()
-        kubectl.try_(
-            *("rollout", "status", f"deployment/{manifests.name}", f"--timeout={seconds:.0f}s"),
-            timeout=seconds + 60,
-        )
+        kubectl.rollout_status(manifests.name, self.settings.timeout)
         after = self._rollout(kubectl, manifests)
-        _refuse_late(after.fence, order)
+        refuse_late(after.fence, order)
         previous = short(identity(template)[0])
         return f"{reason}; {previous} {'serves again' if after.complete else 'is not healthy again either'}"
 
     def _wait(self, attempt: int) -> None:
         # Full jitter: equal pauses would let the same writers collide again.
         self.pause(random.uniform(0, min(LONGEST_PAUSE_S, 0.05 * 2**attempt)))  # noqa: S311
-
-
-def _refuse_late(fence: int, order: Order) -> None:
-    if fence > order.fence:
-        raise FencedError(
-            f"{order.environment} was asked for something newer already (fence {fence}, this run has {order.fence}).",
-            "Nothing is to be done: the newer run decides what serves.",
-        )
 
 
 def _too_busy(manifests: Manifests) -> UserError:

@@ -9,7 +9,7 @@ from typing import Any
 
 from gitops_ml.delivery.manifests import Manifests, Object, canary_name, canary_of, fence_of
 from gitops_ml.delivery.release import short
-from gitops_ml.delivery.targets.base import FencedError, Order, Request
+from gitops_ml.delivery.targets.base import Order, Request, refuse_late
 from gitops_ml.delivery.targets.canary import hopeless, judge
 from gitops_ml.delivery.targets.kubectl import Kubectl
 from gitops_ml.delivery.targets.metrics import Counts, read_counts, total
@@ -40,8 +40,7 @@ class Trial:
         """Remove the canary `found`, such as one that a dead run left; that of a newer run raises `FencedError`."""
         if found is None:
             return
-        if fence_of(found) > self.order.fence:
-            raise FencedError(f"{self.order.environment} has a canary of a newer run.")
+        refuse_late(fence_of(found), self.order)
         # Its pods too: while they end, they would answer as a release that nobody decided on.
         self.kubectl.run("delete", "deployment", self.name, "--ignore-not-found", "--cascade=foreground")
 
@@ -62,9 +61,7 @@ class Trial:
         return next(iter(self.kubectl.get("deployments", self.name)), None)
 
     def _ready(self) -> str:
-        seconds = self.settings.timeout.total_seconds()
-        words = ("rollout", "status", f"deployment/{self.name}", f"--timeout={seconds:.0f}s")
-        said = self.kubectl.try_(*words, timeout=seconds + 60)
+        said = self.kubectl.rollout_status(self.name, self.settings.timeout)
         after = rollout_of(self._deployment())
         if after.complete and after.release == self.order.release.release:
             return ""

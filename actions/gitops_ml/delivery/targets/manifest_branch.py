@@ -14,7 +14,7 @@ from gitops_ml.delivery.git import Git
 from gitops_ml.delivery.release import short
 from gitops_ml.delivery.remote import fetch
 from gitops_ml.delivery.state import IDENTITY
-from gitops_ml.delivery.targets.base import FencedError
+from gitops_ml.delivery.targets.base import late
 
 _TRAILERS = ("Environment", "Release", "Digest", "Fence")
 _LINE = re.compile(r"(Environment|Release|Digest|Fence): (\S+)")
@@ -96,11 +96,7 @@ class ManifestBranch:
             before = self.wanted(tip)
             overtaken = only_after is not None and before.commit != only_after
             if before.fence > wanted.fence or overtaken:
-                raise FencedError(
-                    f"{self.branch} was asked for something newer already (fence {before.fence}, this run has"
-                    f" {wanted.fence}).",
-                    "Nothing is to be done: the newer run decides what serves.",
-                )
+                raise late(self.branch, before.fence, wanted.fence)
             same = self.files(tip) == dict(files) and before.release == wanted.release
             if same and before.fence == wanted.fence:
                 return Prepared(None, before)

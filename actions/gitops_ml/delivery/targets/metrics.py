@@ -6,9 +6,15 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from gitops_ml.delivery.targets.canary import LABELS, OWN_ROUTES, Latency, Sample, read_latency
+from gitops_ml.delivery.targets.canary import Latency, Sample
 
-_LINE = re.compile(rf"serving_requests_total{LABELS}\s+(?P<count>[0-9.e+]+).*")
+# The histogram of the service, in seconds, and the routes of it that say nothing about predictions.
+METRIC = "serving_request_seconds"
+OWN_ROUTES = re.compile(r"/(v2/health/.*|metrics|version|docs|openapi\.json)?")
+# Of one line in Prometheus' text format; a value may hold braces, as routes do.
+LABELS = r'\{(?P<labels>(?:[^"}]|"(?:[^"\\]|\\.)*")*)\}'
+_BUCKET = re.compile(rf"{METRIC}_bucket{LABELS}\s+(?P<count>\S+).*")
+_ANSWERS = re.compile(rf"serving_requests_total{LABELS}\s+(?P<count>[0-9.e+]+).*")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
@@ -29,11 +35,25 @@ class Counts:
         )
 
 
+def read_latency(metrics: str) -> Latency:
+    """The histogram of predictions in `metrics`, Prometheus' text format, summed over the routes that predict."""
+    counts: dict[float, float] = {}
+    for line in metrics.splitlines():
+        match = _BUCKET.fullmatch(line)
+        if match is None:
+            continue
+        labels = dict(_LABEL.findall(match["labels"]))
+        if "le" in labels and not OWN_ROUTES.fullmatch(labels.get("route", "")):
+            bound = float(labels["le"])
+            counts[bound] = counts.get(bound, 0.0) + float(match["count"])
+    return Latency(counts)
+
+
 def read_counts(metrics: str) -> Counts:
     """The counts in `metrics`. Routes of the service's own, such as its health, say nothing about predictions."""
     answers = errors = 0
     for line in metrics.splitlines():
-        match = _LINE.fullmatch(line)
+        match = _ANSWERS.fullmatch(line)
         labels = dict(_LABEL.findall(match["labels"])) if match else {}
         if match is None or OWN_ROUTES.fullmatch(labels.get("route", "")):
             continue

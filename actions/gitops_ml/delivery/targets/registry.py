@@ -20,7 +20,7 @@ from gitops_ml.delivery.pipeline import Pipeline
 from gitops_ml.delivery.proof import Proof, prove, ready_problem, wait_until
 from gitops_ml.delivery.records import load_facts
 from gitops_ml.delivery.state import StateBranch
-from gitops_ml.delivery.targets.base import FencedError, Order
+from gitops_ml.delivery.targets.base import Order, refuse_late
 from gitops_ml.delivery.targets.settings import RegistryTarget
 from gitops_ml.delivery.typed import fingerprint
 from gitops_ml.delivery.web import WebService
@@ -93,11 +93,7 @@ class Registry:
     def _refuse_if_late(self, order: Order) -> None:
         git = open_repository(self.repository, self.environ)
         history = load_facts(git, StateBranch(git).fetch()).history(self.environment)
-        if max((item.intent.fence for item in history), default=0) > order.fence:
-            raise FencedError(
-                f"A run that read a newer main has begun to deploy {self.environment}; this one moves no tag.",
-                "Nothing has to be done: the newer run brings the environment to where main is.",
-            )
+        refuse_late(max((item.intent.fence for item in history), default=0), order)
 
     def _try(self, order: Order) -> Proof:
         engine = engines.find(self.environ, builds=False)

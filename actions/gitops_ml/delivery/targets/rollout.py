@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from gitops_ml.delivery.manifests import DIGEST, RELEASE, Object, fence_of
+from gitops_ml.delivery.typed import as_digest, as_release
 
-_RELEASE = re.compile(r"r-[0-9a-f]{64}")
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 # Reasons of a container that waits without any trouble.
 _NORMAL = ("ContainerCreating", "PodInitializing")
 MOST_WORDS = 3
@@ -57,11 +55,7 @@ def rollout_of(deployment: Mapping[str, Any] | None) -> Rollout:
 def identity(template: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Release and digest that pods of `template` say they are; None for what is no such name."""
     said = (template.get("metadata") or {}).get("annotations") or {}
-    release, digest = str(said.get(RELEASE, "")), str(said.get(DIGEST, ""))
-    return (
-        release if _RELEASE.fullmatch(release) else None,
-        digest if _DIGEST.fullmatch(digest) else None,
-    )
+    return as_release(said.get(RELEASE)), as_digest(said.get(DIGEST))
 
 
 def serving_beside(replica_sets: Iterable[Mapping[str, Any]], name: str, release: str) -> Object | None:

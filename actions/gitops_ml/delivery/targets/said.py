@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 
 from gitops_ml.delivery.targets.base import Request, Service
-
-_RELEASE = re.compile(r"r-[0-9a-f]{64}")
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+from gitops_ml.delivery.typed import as_digest, as_release
 
 
 def said_version(service: Service) -> tuple[str | None, str | None]:
@@ -19,8 +16,4 @@ def said_version(service: Service) -> tuple[str | None, str | None]:
     except (ValueError, RecursionError):
         value = None
     said = value if isinstance(value, dict) else {}
-    release, digest = str(said.get("release")), str(said.get("image_digest"))
-    return (
-        release if _RELEASE.fullmatch(release) else None,
-        digest if _DIGEST.fullmatch(digest) else None,
-    )
+    return as_release(said.get("release")), as_digest(said.get("image_digest"))
