@@ -240,11 +240,15 @@ def test_without_uv_says_what_to_add(tmp_path: Path) -> None:
         (tools / name).symlink_to(shutil.which(name) or name)
     done = launch(tmp_path, tmp_path / "runner", "diff", "diff", environ={"PATH": str(tools)})
     assert done.returncode == 2
-    assert "add the setup action" in done.stderr
+    said = "error: uv is not on PATH, and 'diff' needs it: install it as https://docs.astral.sh/uv says.\n"
+    assert done.stderr == said
+    done = launch(tmp_path, tmp_path / "runner", "none", "scope", environ={"PATH": str(tools)})
+    assert done.stderr.startswith("error: Neither uv nor Python 3.11 or newer is on PATH, and 'scope'")
     done = launch(
         tmp_path, tmp_path / "runner", "diff", "x", environ={"PATH": str(tools), "GITHUB_ACTIONS": "true"}
     )
-    assert done.stderr.startswith("::error::")
+    assert done.stderr.startswith("::error::uv is not on PATH")
+    assert "add the setup action before this step" in done.stderr
 
 
 def test_locked_packages_are_those_asked_for() -> None:
