@@ -9,6 +9,8 @@ BIN := $(CURDIR)/.venv/bin
 # Recipes find uv, ruff and the others in .venv first, then what `tests/tools/install` made, then the machine's.
 export PATH := $(BIN):$(CURDIR)/.tools/bin:$(PATH)
 WORKERS ?= 2
+INSTALL := .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url
 
 .PHONY: help setup demo row test lint format docs site lock clean
 
@@ -17,15 +19,23 @@ help: ## show this list
 
 setup: .venv/installed ## make .venv with everything the other commands need
 
-.venv/installed: requirements-dev.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
-	$(PYTHON) -m venv --clear .venv
-	@echo "Installing the tools into .venv ..."
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements-dev.txt
-	touch .venv/installed
+.venv/ready: requirements-demo.txt
+	@command -v git >/dev/null || { echo "error: git is missing; on Debian and Ubuntu: sudo apt-get install git" >&2; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is missing; on Debian and Ubuntu: sudo apt-get install python3 python3-venv" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed: make PYTHON=python3.12")'
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "error: Python's module venv is missing; on Debian and Ubuntu: sudo apt-get install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -m venv --clear .venv
+	@echo "Installing cookiecutter and uv into .venv ..."
+	@$(INSTALL) requirements-demo.txt
+	@touch .venv/ready
 
-demo: setup ## generate a project, train it, change it, and show what the comparison says
-	.venv/bin/python -m tools.demo demo
+.venv/installed: .venv/ready requirements-dev.txt
+	@echo "Installing the tools of lint and tests into .venv; takes a minute ..."
+	@$(INSTALL) requirements-dev.txt
+	@touch .venv/installed
+
+demo: .venv/ready ## show a change that is turned down, then, with Docker, two releases to production and one back
+	@.venv/bin/python -m tools.demo demo
 
 row: setup ## generate the project of row ROW of the answers in .rows/ and run all that its owner would run
 	.venv/bin/python -m tools.matrix "$(ROW)" .rows
@@ -50,8 +60,9 @@ docs: setup ## write the tables of actions/README.md anew
 site: setup ## build the pages of docs/ into .site/
 	.venv/bin/python -m sphinx -W --keep-going --quiet -b html docs .site
 
-lock: setup ## resolve requirements-dev.txt anew from pyproject.toml
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --group dev pyproject.toml --output-file requirements-dev.txt
+lock: setup ## resolve the two requirements-*.txt anew from pyproject.toml
+	$(COMPILE) --group dev pyproject.toml --output-file requirements-dev.txt
+	$(COMPILE) --group demo pyproject.toml --constraints requirements-dev.txt --output-file requirements-demo.txt
 
 clean: ## remove everything that the other commands made
 	rm -rf .venv .tools .site .rows demo .pytest_cache .mypy_cache .ruff_cache

@@ -48,8 +48,8 @@ def test_no_lock_file_says_where_packages_come_from() -> None:
 
 
 def test_requirements_are_hashes_and_nothing_else() -> None:
-    files = [ROOT / "requirements-dev.txt", *(ROOT / "actions" / "requirements").glob("*.txt")]
-    assert len(files) > 1
+    files = [*ROOT.glob("requirements-*.txt"), *(ROOT / "actions" / "requirements").glob("*.txt")]
+    assert len(files) > 2
     for path in files:
         lines = path.read_text(encoding="utf-8").splitlines()
         odd = [line for line in lines if not HASH_LINE.fullmatch(line) and not REQUIREMENT.fullmatch(line)]
@@ -57,16 +57,24 @@ def test_requirements_are_hashes_and_nothing_else() -> None:
         assert any("--hash" in line for line in lines)
 
 
+def locked(name: str) -> set[str]:
+    """The packages of a file of requirements, as name==version, perhaps with a condition."""
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+    return {line.removesuffix(" \\") for line in lines if "==" in line and "--hash" not in line}
+
+
 def test_requirements_hold_everything_asked_for() -> None:
     metadata = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    asked = [*metadata["project"]["dependencies"], *metadata["dependency-groups"]["dev"]]
-    names = {re.split(r"[^A-Za-z0-9-]", line)[0].lower() for line in asked}
-    locked = {
-        line.split("==")[0]
-        for line in (ROOT / "requirements-dev.txt").read_text().splitlines()
-        if "==" in line
-    }
-    assert names <= locked
+    groups = metadata["dependency-groups"]
+    demo = [*metadata["project"]["dependencies"], *groups["demo"]]
+    dev = [*demo, *(line for line in groups["dev"] if isinstance(line, str))]
+    for asked, name in ((demo, "requirements-demo.txt"), (dev, "requirements-dev.txt")):
+        names = {re.split(r"[^A-Za-z0-9-]", line)[0].lower() for line in asked}
+        assert names <= {line.split("==")[0] for line in locked(name)}, name
+
+
+def test_the_demo_has_the_packages_of_the_tests() -> None:
+    assert locked("requirements-demo.txt") <= locked("requirements-dev.txt")
 
 
 @pytest.mark.parametrize(
