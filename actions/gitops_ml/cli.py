@@ -13,6 +13,7 @@ from gitops_ml.runner import Runner
 VERBS: dict[str, str] = {
     "check": "say whether a change of environments/ may be merged, by main's own policy",
     "comment": "post a run's report as the one sticky comment of its pull request",
+    "completion": "print the script that completes this command line in bash, fish or zsh",
     "deploy": "bring one environment to where main is, and prove it",
     "dashboard": "write one page with every environment, release and deployment",
     "diff": "compare two reports folders under gates.yaml and write the report",
