@@ -69,9 +69,14 @@ def test_what_cannot_be_is_one_error(bench: Workbench, command: tuple[str, ...],
 def test_remote_actions_bring_the_same_commands(rendered, environ: Mapping[str, str]) -> None:
     answers = {"actions_source": "remote", "actions_repository": "acme/suite", "actions_ref": "v1.2.3"}
     project, _ = rendered(answers)
-    words = "make --dry-run status promote dashboard doctor settings trace ID=r-1 compare".split()
+    verbs = ["status", "promote", "dashboard", "doctor", "settings", "trace", "ID=r-1", "compare"]
     shown = subprocess.run(
-        words, cwd=project, env=dict(environ), capture_output=True, text=True, check=True
+        ["make", "--dry-run", *verbs],
+        cwd=project,
+        env=dict(environ),
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     source = "uvx --from 'gitops-ml[deliver] @ git+https://github.com/acme/suite@v1.2.3#subdirectory=actions'"
     assert shown.count(source) == 6
