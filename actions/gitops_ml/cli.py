@@ -27,6 +27,7 @@ VERBS: dict[str, str] = {
     "rollback": "open the pull request that brings an earlier release back",
     "scope": "say which parts of the pipeline a change touches",
     "settings": "compare the repository's settings with .github/settings, and write them when asked",
+    "sign": "sign the model, say who would, or check a signature",
     "status": "show what runs in which environment, and what could be promoted",
     "trace": "go from a request, release, commit or model to everything behind it",
     "train": "run the training command and record time, memory and what it did",

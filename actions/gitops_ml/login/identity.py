@@ -48,7 +48,7 @@ class Desk:
         token = self.secret(answer.text("value"))
         if answer.status != 200 or not token:
             raise UserError(f"GitHub gave this job no identity: status {answer.status}.", _GRANT)
-        return Identity(token, _claim(token, "sub"), _claim(token, "iss"))
+        return Identity(token, claim(token, "sub"), claim(token, "iss"))
 
     def secret(self, value: str) -> str:
         """`value`, after the runner was told to show it nowhere."""
@@ -57,7 +57,7 @@ class Desk:
         return value
 
 
-def _claim(token: str, name: str) -> str:
+def claim(token: str, name: str) -> str:
     """What the token says of itself, for a person to read; who receives it checks the signature."""
     part = token.split(".")[1] if token.count(".") == 2 else ""
     try:
