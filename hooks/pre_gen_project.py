@@ -16,6 +16,22 @@ OWNER = re.compile(r"[A-Za-z0-9](?:-?[A-Za-z0-9]){0,38}")
 REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}")
 # A registry's host, which has a dot or a port, and at least one part of a name; as docker takes it.
 IMAGE = re.compile(r"(?=[^/]*[.:])[a-z0-9][a-z0-9.-]*(?::[0-9]{1,5})?(?:/[a-z0-9][a-z0-9._-]*)+")
+# What an image's name begins with in each registry, and one that would do. The clouds' hosts decide how to log in there.
+REGISTRIES = {
+    "ghcr.io": (re.compile(r"ghcr\.io/[^/]+/.+"), "ghcr.io/your-organisation/tumour-triage"),
+    "docker.io": (re.compile(r"docker\.io/[^/]+/[^/]+"), "docker.io/you/tumour-triage"),
+    "ecr": (
+        re.compile(r"[0-9]{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?/.+"),
+        "123456789012.dkr.ecr.eu-central-1.amazonaws.com/tumour-triage",
+    ),
+    "gar": (
+        re.compile(r"[a-z0-9-]+-docker\.pkg\.dev/[^/]+/[^/]+/.+"),
+        "europe-west3-docker.pkg.dev/your-project/models/tumour-triage",
+    ),
+    "acr": (re.compile(r"[a-z0-9]+\.azurecr\.io/.+"), "yourregistry.azurecr.io/tumour-triage"),
+    "other": (re.compile(r".+"), "registry.example.org/team/tumour-triage"),
+}
+LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
 
 # Names that the generated code imports; a package of the same name would hide them.
@@ -84,16 +100,36 @@ def check_actions(answers: dict[str, str]) -> str | None:
 
 
 def check_image(answers: dict[str, str]) -> str | None:
-    image = answers["image_repository"]
-    if not IMAGE.fullmatch(image) or len(image) > 255:
+    image, registry = answers["image_repository"], answers["registry"]
+    pattern, example = REGISTRIES[registry]
+    if not IMAGE.fullmatch(image) or not pattern.fullmatch(image) or len(image) > 255:
         return (
-            f"{image!r} is not a place for images; answer with registry and name in lower case, without a tag, such as"
-            " ghcr.io/your-organisation/tumour-triage or docker.io/you/tumour-triage."
+            f"{image!r} is not a place for images in the registry {registry}; answer image_repository with a name in lower"
+            f" case, without a tag, such as {example}."
         )
     return None
 
 
-CHECKS = (check_name, check_slug, check_package, check_one_line, check_owner, check_image, check_actions)
+def check_runner(answers: dict[str, str]) -> str | None:
+    labels = [label.strip() for label in answers["training_runner"].split(",")]
+    if not all(LABEL.fullmatch(label) for label in labels):
+        return (
+            f"{answers['training_runner']!r} are no labels of a runner; answer with words joined by commas, such as"
+            " ubuntu-24.04 or self-hosted, gpu."
+        )
+    return None
+
+
+CHECKS = (
+    check_name,
+    check_slug,
+    check_package,
+    check_one_line,
+    check_owner,
+    check_image,
+    check_runner,
+    check_actions,
+)
 
 
 def problem(answers: dict[str, str]) -> str | None:

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools.answers import Row, choices, pairwise, row_id
+from tools.answers import Row, choices, complete, pairwise, row_id
 from tools.template_files import RenderError, copy_template, render
 
 COMMANDS = (
@@ -35,7 +35,7 @@ def listed(rows: Sequence[Row]) -> str:
 def play(row: Row, folder: Path) -> int:
     """Generate the project of `row` and run its commands; returns the exit code of the first that fails."""
     with tempfile.TemporaryDirectory() as scratch:
-        project, printed = render(copy_template(Path(scratch, "template")), folder, row)
+        project, printed = render(copy_template(Path(scratch, "template")), folder, complete(row))
     print(printed)
     for command in COMMANDS:
         print(f"::group::{' '.join(command)}", flush=True)

@@ -33,6 +33,27 @@ REFUSED = {
     "an image without a registry": ({"image_repository": "octo/model"}, "not a place for images"),
     "an image with a tag": ({"image_repository": "ghcr.io/octo/model:1"}, "not a place for images"),
     "an image in capitals": ({"image_repository": "ghcr.io/Octo/model"}, "not a place for images"),
+    "an image in another registry": (
+        {"image_repository": "quay.io/octo/model"},
+        "not a place for images in the registry ghcr.io; answer image_repository with a name in lower case, without"
+        " a tag, such as ghcr.io/your-organisation/tumour-triage",
+    ),
+    "an image on Docker Hub without an account": (
+        {"registry": "docker.io", "image_repository": "docker.io/model"},
+        "such as docker.io/you/",
+    ),
+    "an image in nobody's account at AWS": ({"registry": "ecr"}, "such as 123456789012.dkr.ecr."),
+    "an image in no project of Google's": (
+        {"registry": "gar", "image_repository": "europe-docker.pkg.dev/model"},
+        "such as europe-west3-docker.pkg.dev/your-project/models/",
+    ),
+    "an image in no registry of Azure's": ({"registry": "acr"}, "such as yourregistry.azurecr.io/"),
+    "an image on no other host": ({"registry": "other"}, "such as registry.example.org/team/"),
+    "a runner without a label": ({"training_runner": "self-hosted, "}, "no labels of a runner"),
+    "a label that ends its quotes": (
+        {"training_runner": "x')}} && '"},
+        "joined by commas, such as ubuntu-24.04",
+    ),
     "remote actions without an owner": (
         {"actions_source": "remote", "actions_repository": "suite"},
         "answer with owner/name",

@@ -15,8 +15,9 @@ import yaml
 from gitops_ml.delivery.change import check_policy
 from gitops_ml.delivery.checkout import read_policy
 from gitops_ml.delivery.environment import render as environment_file
+from gitops_ml.login.place import PASSWORD, place_of
 
-from tools.answers import choices, pairs, pairwise, row_id
+from tools.answers import choices, complete, pairs, pairwise, row_id
 from tools.template_files import ROOT, render
 
 ROWS = pairwise(choices())
@@ -33,7 +34,9 @@ def row(request: pytest.FixtureRequest) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def project(row, template, environ, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return render(template, tmp_path_factory.mktemp("rendered"), row, lock=False, environ=environ)[0]
+    return render(template, tmp_path_factory.mktemp("rendered"), complete(row), lock=False, environ=environ)[
+        0
+    ]
 
 
 def files(project: Path) -> list[str]:
@@ -141,9 +144,41 @@ def test_images_are_the_owners(rendered) -> None:
     assert pipeline["image"] == "ghcr.io/acme-labs/tumour-triage"
 
 
+def test_images_are_kept_where_was_asked_for(project: Path, row: dict[str, str]) -> None:
+    """How a run logs in there differs, and the README names what it needs for that and nothing of another place."""
+    pipeline = yaml.safe_load((project / "environments" / "pipeline.yaml").read_text(encoding="utf-8"))
+    found = place_of(pipeline["image"], {"GITHUB_SERVER_URL": "https://github.com"})
+    kinds = {"ghcr.io": "forge", "ecr": "aws", "gar": "google", "acr": "azure"}
+    assert found.kind == kinds.get(row["registry"], "account")
+    readme = (project / "README.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:REGISTRY|AWS|GCP|AZURE)_[A-Z_]+)`", readme)
+    assert set(named) - {PASSWORD} == set(found.variables)
+    assert (PASSWORD in named) is (found.kind == "account")
+
+
+def test_training_runs_where_was_asked_for(rendered) -> None:
+    for answer, labels in (
+        (None, ["ubuntu-24.04"]),
+        ("self-hosted, gpu", ["self-hosted", "gpu"]),
+        ("big", ["big"]),
+    ):
+        project, _ = rendered(
+            {} if answer is None else {"training_runner": answer, "project_slug": f"x-{len(answer)}"}
+        )
+        training = {}
+        for workflow in sorted((project / ".github" / "workflows").glob("*.yml")):
+            for name, job in yaml.safe_load(workflow.read_text(encoding="utf-8"))["jobs"].items():
+                if found := re.fullmatch(
+                    r"\$\{\{ fromJSON\(vars\.TRAINING_RUNNER \|\| '(.*)'\) \}\}", job.get("runs-on", "")
+                ):
+                    training[name] = json.loads(found[1])
+        assert training == dict.fromkeys(("train", "base", "model-tests", "model"), labels)
+
+
 def test_images_go_where_was_asked_for(rendered) -> None:
     place = "127.0.0.1:5000/team/model"
-    project, _ = rendered({"image_repository": place, "deploy_target": "kubernetes"})
+    answers = {"registry": "other", "image_repository": place, "deploy_target": "kubernetes"}
+    project, _ = rendered(answers)
     files = {
         f"environments/{path.name}": path.read_bytes() for path in (project / "environments").glob("*.yaml")
     }
@@ -167,6 +202,10 @@ def test_no_question_is_without_effect() -> None:
     texts = [path.name + path.read_text(encoding="utf-8", errors="replace") for path in sources]
     names = [str(path.relative_to(ROOT)) for path in folder.rglob("*")]
     for question in asked:
-        mark = f"cookiecutter.{question}"
-        used = any(mark in text for text in texts) or any(mark in name for name in names)
+        # What is derived from an answer stands for it.
+        derived = [name for name, value in questions.items() if f"cookiecutter.{question}" in str(value)]
+        marks = [
+            f"cookiecutter.{name}" for name in (question, *derived) if name == question or name[:2] == "__"
+        ]
+        used = any(mark in text for mark in marks for text in [*texts, *names])
         assert used, f"{question} is asked for and used nowhere"
