@@ -338,6 +338,22 @@ def test_an_output_that_cannot_be_written_is_one_clear_error(
     assert "the report cannot be written" in capsys.readouterr().err
 
 
+def test_a_report_that_lay_there_before_is_gone_when_this_run_ends_early(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It could be a file of the pull request, and the next step uploads what it finds."""
+    (place / "report").mkdir()
+    (place / "report" / "report.json").write_text("planted")
+
+    def killed(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("gitops_ml.verbs.diff.decide", killed)
+    with pytest.raises(MemoryError):
+        main(["diff", "--head", "head"])
+    assert not (place / "report" / "report.json").exists()
+
+
 def test_all_slice_columns_are_judged_when_none_is_named(place: Path, diff: Any) -> None:
     base, head = classification(blur=1.2), classification(blur=0.0)
     spoiled = np.where(head["site"] == "north", 1 - head["y_score"], head["y_score"])

@@ -78,6 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, runner: Runner) -> int:
     """Write the report; 0 when the verdict is pass or warn, 1 when it is fail."""
+    _remove_old(Path(options.output) / "report.json")
     report = noted(decide(options, time.time()), _written(options.note))
     _write(report, options, runner)
     for problem in report.problems:
@@ -87,6 +88,14 @@ def run(options: argparse.Namespace, runner: Runner) -> int:
             level: Level = "error" if result.outcome == "fail" else "warning"
             runner.annotate(level, f"{result.subject}, {result.rule}: {result.message}")
     return 1 if report.verdict == "fail" else 0
+
+
+def _remove_old(path: Path) -> None:
+    """Take away what lies where the report will be, so that it can't pass for one when this run ends before."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"{path.parent}: the report cannot be written ({error.strerror}).") from None
 
 
 def noted(report: Report, note: str) -> Report:
