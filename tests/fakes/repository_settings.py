@@ -36,6 +36,8 @@ class RepositorySettings:
     )
     classic: dict[str, Any] | None = None
     secrets: list[str] = field(default_factory=list)
+    variables: list[str] = field(default_factory=list)
+    shared: dict[str, list[str]] | None = None  # by its organisation: variables and secrets, by kind
     owner_errors: list[dict[str, Any]] = field(default_factory=list)
     workflows: dict[str, str] = field(default_factory=dict)  # their state by file name
     paid: bool = True
@@ -67,7 +69,12 @@ def routes(settings: RepositorySettings, labels: dict[str, str], request: Reques
     ]
 
 
-_OF_ADMINISTRATORS = (r"/branches/main/protection", r"/actions/permissions/workflow", r"/actions/secrets")
+_OF_ADMINISTRATORS = (
+    r"/branches/main/protection",
+    r"/actions/permissions/workflow",
+    r"/actions/secrets",
+    r"/actions/variables",
+)
 
 
 def _without(value: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
@@ -108,11 +115,25 @@ def _all_routes(settings: RepositorySettings, labels: dict[str, str], request: R
             r"/actions/secrets",
             lambda: request.page([{"name": one} for one in settings.secrets], "secrets"),
         ),
+        ("GET", r"/actions/variables", lambda: request.page(_variables(settings.variables), "variables")),
+        ("GET", r"/actions/organization-(variables|secrets)", lambda kind: _shared(settings, request, kind)),
         ("GET", r"/actions/workflows", lambda: request.page(_workflows(settings), "workflows")),
         ("GET", r"/codeowners/errors", lambda: Answer(200, {"errors": settings.owner_errors})),
         ("GET", r"/labels/([^/]+)", lambda name: _label(settings, labels, unquote(name))),
         ("PATCH", r"/labels/([^/]+)", lambda name: _labelled(settings, labels, request, unquote(name))),
     ]
+
+
+def _variables(names: list[str]) -> list[dict[str, Any]]:
+    moment = "2026-01-01T00:00:00Z"
+    return [{"name": one, "value": "x", "created_at": moment, "updated_at": moment} for one in names]
+
+
+def _shared(settings: RepositorySettings, request: Request, kind: str) -> Answer:
+    if settings.shared is None:
+        return _absent()
+    names = settings.shared.get(kind, [])
+    return request.page(_variables(names) if kind == "variables" else [{"name": one} for one in names], kind)
 
 
 def _absent() -> Answer:

@@ -9,16 +9,18 @@ from functools import partial
 from gitops_ml.delivery.state import BRANCH
 from gitops_ml.doctor.finding import Finding, unseen
 from gitops_ml.doctor.protection import FIX, Protection, judge_main, judge_state, of_classic, of_rules
+from gitops_ml.doctor.registry import judge_login
 from gitops_ml.errors import UserError
 from gitops_ml.github import NotFoundError, segment
+from gitops_ml.login.place import PASSWORD, Place
 from gitops_ml.settings.difference import differences
 from gitops_ml.settings.files import Setting
 from gitops_ml.settings.remote import PlanError, Remote, as_object, explained, is_hidden
 
 # Secrets of an environment: at the level of the repository, workflows of every branch could read them.
 _OF_ENVIRONMENTS = ("DEPLOY_SSH_KEY", "DEPLOY_KUBE_CONFIG")
-# The app's key has to be there, because proposing a promotion runs outside of any environment.
-_OF_REPOSITORY = ("GITOPS_ML_APP_KEY",)
+# These have to be there, because promotions are proposed and images pushed outside of any environment.
+_OF_REPOSITORY = ("GITOPS_ML_APP_KEY", PASSWORD)
 # Without these, what the branch protection waits for never comes, or nothing is delivered.
 _NEEDED_WORKFLOWS = {
     "pull-request.yml": "The check `gate` never comes, so nothing can be merged.",
@@ -35,14 +37,21 @@ class Look:
     judge: Callable[[], Iterator[Finding]]
 
 
-def judge_forge(remote: Remote, settings: Sequence[Setting]) -> Iterator[Finding]:
-    """Everything that can be seen of the forge with this token."""
+def judge_forge(
+    remote: Remote, settings: Sequence[Setting], registry: Place | None = None
+) -> Iterator[Finding]:
+    """Everything that can be seen of the forge with this token; images are kept in `registry`."""
     looks = (
         Look("what protects main", partial(_main, remote, settings)),
         Look(f"what protects {BRANCH}", partial(_state, remote)),
         Look("what tokens of runs may do", partial(_actions, remote)),
         Look("workflows that are switched off", partial(_workflows, remote)),
         Look("secrets of the repository", partial(_secrets, remote)),
+        *(
+            [Look(f"logging in to {registry.host}", partial(judge_login, remote, registry))]
+            if registry
+            else ()
+        ),
         Look("errors of CODEOWNERS", partial(_code_owners, remote)),
         *(
             Look(f"the environment {one.name}", partial(_environment, remote, one))

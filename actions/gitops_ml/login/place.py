@@ -15,16 +15,16 @@ Kind = Literal["account", "forge", "aws", "google", "azure"]
 _ECR = re.compile(r"[0-9]{12}\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.(?P<domain>amazonaws\.com(?:\.cn)?)")
 _GAR = re.compile(r"[a-z0-9-]+-docker\.pkg\.dev")
 _ACR = re.compile(r"[a-z0-9-]+\.azurecr\.io")
-_ACCOUNT = ("REGISTRY_USERNAME",)
+ACCOUNT = "REGISTRY_USERNAME"
+PASSWORD = "REGISTRY_PASSWORD"  # noqa: S105 -- the name of a secret, and none itself
 # Variables that a workflow takes from the repository or its environment, by what they are for.
 _VARIABLES: dict[Kind, tuple[str, ...]] = {
-    "account": _ACCOUNT,
+    "account": (ACCOUNT,),
     "forge": (),
     "aws": ("AWS_ROLE",),
     "google": ("GCP_PROVIDER", "GCP_SERVICE_ACCOUNT"),
     "azure": ("AZURE_CLIENT_ID", "AZURE_TENANT_ID"),
 }
-PASSWORD = "REGISTRY_PASSWORD"  # noqa: S105 -- the name of a secret, and none itself
 
 
 @dataclass(frozen=True)

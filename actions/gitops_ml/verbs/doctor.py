@@ -9,11 +9,13 @@ from pathlib import Path
 
 from gitops_ml.delivery.access import find_github, find_place
 from gitops_ml.delivery.git import Git
+from gitops_ml.delivery.pipeline import Pipeline
 from gitops_ml.doctor.finding import Finding, State, count, failed, page, summary
 from gitops_ml.doctor.forge import judge_forge
 from gitops_ml.doctor.local import judge_clone, read_clone
 from gitops_ml.errors import UserError
 from gitops_ml.escape import visible
+from gitops_ml.login.place import place_of
 from gitops_ml.runner import Level, Runner
 from gitops_ml.settings.files import read_settings
 from gitops_ml.settings.remote import Remote
@@ -27,9 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, runner: Runner) -> int:
     """1 when something important is missing."""
-    findings = list(judge_clone(read_clone(options.repository, options.remote, runner.environ)))
+    clone = read_clone(options.repository, options.remote, runner.environ)
+    findings = list(judge_clone(clone))
     if not options.offline:
-        findings += _forge(options, runner)
+        image = clone.policy.image if isinstance(clone.policy, Pipeline) else None
+        findings += _forge(options, runner, image)
     coloured = sys.stdout.isatty() and not runner.on_actions and not runner.environ.get("NO_COLOR")
     print(page(findings, coloured), end="")
     runner.summary(summary(findings))
@@ -53,7 +57,7 @@ def _annotate(findings: Sequence[Finding], runner: Runner) -> None:
             runner.annotate(level, "\n".join([f"{head}:", *shown[:20]]))
 
 
-def _forge(options: argparse.Namespace, runner: Runner) -> Iterator[Finding]:
+def _forge(options: argparse.Namespace, runner: Runner, image: str | None) -> Iterator[Finding]:
     place = find_place(Git(options.repository), options.remote, runner.environ)
     if place is None:
         yield Finding(
@@ -70,4 +74,5 @@ def _forge(options: argparse.Namespace, runner: Runner) -> Iterator[Finding]:
     except UserError as error:
         yield Finding("missing", error.message, "Nothing says what the settings should be.", error.fix)
         return
-    yield from judge_forge(Remote(github, place.repository), settings)
+    registry = place_of(image, {"GITHUB_SERVER_URL": place.server}) if image else None
+    yield from judge_forge(Remote(github, place.repository), settings, registry)

@@ -17,7 +17,7 @@ from gitops_ml.errors import UserError
 from gitops_ml.inputs import read_bytes
 from gitops_ml.login import aws, azure, docker, google
 from gitops_ml.login.identity import Desk
-from gitops_ml.login.place import PASSWORD, Place, place_of
+from gitops_ml.login.place import ACCOUNT, PASSWORD, Place, place_of
 from gitops_ml.login.web import Web
 from gitops_ml.runner import Runner
 
@@ -60,7 +60,7 @@ def find(place: Place, desk: Desk, now: dt.datetime) -> Login | None:
     """With what to log in: an account that was given, else what the place itself takes; None where nobody has to."""
     environ = desk.environ
     if password := desk.secret(environ.get(PASSWORD, "")):
-        return Login(_given(("REGISTRY_USERNAME",), place, environ)["REGISTRY_USERNAME"], password)
+        return Login(_given((ACCOUNT,), place, environ)[ACCOUNT], password)
     if place.kind == "forge":
         given = _given(("GITHUB_ACTOR", "GITHUB_TOKEN"), place, environ)
         return Login(given["GITHUB_ACTOR"], desk.secret(given["GITHUB_TOKEN"]))
@@ -90,6 +90,6 @@ def _check_open(place: Place, web: Web) -> None:
     if answer.status != 200:
         raise UserError(
             f"{place.host} asks for an account, and none was given.",
-            f"Set the variable REGISTRY_USERNAME and the secret {PASSWORD} in the settings of the repository, and the "
+            f"Set the variable {ACCOUNT} and the secret {PASSWORD} in the settings of the repository, and the "
             "secret in those of each environment too.",
         )
