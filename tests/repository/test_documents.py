@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from gitops_ml.cli import VERBS
 
 from tools.lint import tracked
 from tools.template_files import PROJECT_FOLDER, ROOT
@@ -82,6 +83,39 @@ def test_every_line_of_the_threat_model_has_a_test_or_a_reason() -> None:
         row for row in attempts if "::" not in row and "accepted" not in row and "not provable" not in row
     ]
     assert unproven == []
+
+
+def rows_of(text: str, heading: str) -> list[str]:
+    """The names in the first column of the table below `heading`."""
+    below = text.partition(f"\n### {heading}")[2].partition("\n#")[0]
+    return re.findall(r"^\| `([^`]+)` \|", below, re.MULTILINE)
+
+
+def test_the_design_names_every_verb_and_every_workflow() -> None:
+    text = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    listed = re.search(r"Verbs: ([^.]+)\.", text)
+    assert listed is not None
+    assert sorted(re.findall(r"`([a-z-]+)`", listed[1])) == sorted(VERBS)
+    workflows = tracked(ROOT, f"{PROJECT_FOLDER}/.github/workflows")
+    assert sorted(rows_of(text, "3.6 Workflows")) == sorted(path.name for path in workflows)
+
+
+def test_the_folders_that_the_design_and_the_guide_show_are_there() -> None:
+    design, guide = (
+        (ROOT / name).read_text(encoding="utf-8") for name in ("docs/design.md", "CONTRIBUTING.md")
+    )
+    shown = {"design": design.split("```")[1], "guide": guide.split("```")[1]}
+    for name, block in shown.items():
+        first = [line.split()[0] for line in block.strip().splitlines() if line.strip()]
+        places = [place.rstrip(",") for place in first]
+        assert len(places) > 5, name
+        # What is indented lies in the folder above it.
+        gone = [
+            place for place in places if not any((ROOT / above / place).exists() for above in ("", "actions"))
+        ]
+        assert gone == [], name
+    folders = {path.relative_to(ROOT / "tests").parts[0] for path in tracked(ROOT, "tests/*/*")}
+    assert [name for name in sorted(folders) if f"tests/{name}/" not in guide] == []
 
 
 def test_every_message_that_is_explained_is_one_that_is_said() -> None:
