@@ -16,6 +16,17 @@ OWNER = re.compile(r"[A-Za-z0-9](?:-?[A-Za-z0-9]){0,38}")
 REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}")
 # A registry's host, which has a dot or a port, and at least one part of a name; as docker takes it.
 IMAGE = re.compile(r"(?=[^/]*[.:])[a-z0-9][a-z0-9.-]*(?::[0-9]{1,5})?(?:/[a-z0-9][a-z0-9._-]*)+")
+# Which addresses DVC takes for each kind of remote; a name and a password in them would end up in git.
+PLACE = r"(?:/[A-Za-z0-9._=-]+)*/?"
+REMOTES = {
+    "s3": (re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]" + PLACE), "s3://bucket/path"),
+    "gs": (re.compile(r"gs://[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]" + PLACE), "gs://bucket/path"),
+    "azure": (re.compile(r"azure://[a-z0-9][a-z0-9-]{1,61}[a-z0-9]" + PLACE), "azure://container/path"),
+    "ssh": (
+        re.compile(r"ssh://(?:[a-z_][a-z0-9_-]*@)?[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]{1,5})?(?=/)" + PLACE),
+        "ssh://user@host/srv/dvc",
+    ),
+}
 # What an image's name begins with in each registry, and one that would do. The clouds' hosts decide how to log in there.
 REGISTRIES = {
     "ghcr.io": (re.compile(r"ghcr\.io/[^/]+/.+"), "ghcr.io/your-organisation/tumour-triage"),
@@ -120,6 +131,16 @@ def check_runner(answers: dict[str, str]) -> str | None:
     return None
 
 
+def check_dvc_remote(answers: dict[str, str]) -> str | None:
+    kind, address = answers["dvc_remote"], answers["dvc_remote_url"]
+    if kind == "none":
+        return None
+    pattern, example = REMOTES[kind]
+    if not pattern.fullmatch(address) or "/.." in address or len(address) > 255:
+        return f"{address!r} is not an address for DVC's remote {kind}; answer with one such as {example}."
+    return None
+
+
 CHECKS = (
     check_name,
     check_slug,
@@ -128,6 +149,7 @@ CHECKS = (
     check_owner,
     check_image,
     check_runner,
+    check_dvc_remote,
     check_actions,
 )
 

@@ -54,6 +54,29 @@ REFUSED = {
         {"training_runner": "x')}} && '"},
         "joined by commas, such as ubuntu-24.04",
     ),
+    "a bucket of another cloud": (
+        {"dvc_remote": "gs", "dvc_remote_url": "s3://lake/dvc"},
+        "gs://bucket/path",
+    ),
+    "a bucket without its kind": ({"dvc_remote": "s3", "dvc_remote_url": "lake/dvc"}, "s3://bucket/path"),
+    "a bucket in capitals": ({"dvc_remote": "s3", "dvc_remote_url": "s3://Lake"}, "not an address"),
+    "a container with an account in it": (
+        {"dvc_remote": "azure", "dvc_remote_url": "azure://key@lake/dvc"},
+        "azure://container/path",
+    ),
+    "a machine with a password in it": (
+        {"dvc_remote": "ssh", "dvc_remote_url": "ssh://ann:secret@host/srv/dvc"},
+        "ssh://user@host/srv/dvc",
+    ),
+    "a machine without a folder": ({"dvc_remote": "ssh", "dvc_remote_url": "ssh://host"}, "ssh://user@host"),
+    "a folder that climbs": (
+        {"dvc_remote": "ssh", "dvc_remote_url": "ssh://host/srv/../etc"},
+        "ssh://user@host",
+    ),
+    "an address that writes settings": (
+        {"dvc_remote": "s3", "dvc_remote_url": "s3://lake/dvc\nendpointurl = http://elsewhere"},
+        "s3://bucket/path",
+    ),
     "remote actions without an owner": (
         {"actions_source": "remote", "actions_repository": "suite"},
         "answer with owner/name",
@@ -79,6 +102,11 @@ def test_refused(rendered, tmp_path: Path, answers: dict[str, str], sentence: st
 def test_refs_of_vendored_actions_do_not_matter(rendered) -> None:
     project, _ = rendered({"actions_ref": "main"})
     assert (project / ".github" / "actions").is_dir()
+
+
+def test_an_address_without_a_remote_does_not_matter(rendered) -> None:
+    project, _ = rendered({"dvc_remote_url": "ftp://nowhere"})
+    assert "ftp" not in (project / ".dvc" / "config").read_text(encoding="utf-8")
 
 
 def test_answers_with_quotes_and_backslashes_work(rendered) -> None:

@@ -95,9 +95,9 @@ def running_python() -> str:
     return f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
-def set_up(template: Path, parent: Path, environ: dict[str, str], task: str) -> Workbench:
+def set_up(template: Path, parent: Path, environ: dict[str, str], task: str, **others: str) -> Workbench:
     """A generated, locked and installed project, as after `make setup`."""
-    answers = {"task": task, "python_version": running_python()}
+    answers = {"task": task, "python_version": running_python(), **others}
     project, _ = render(template, parent, answers, environ=environ)
     bench = Workbench(project, environ)
     bench.succeed("make", "setup")

@@ -1,0 +1,176 @@
+"""Data that are kept by DVC in a bucket: what one clone sends, another one has, and nobody trains twice."""
+
+from __future__ import annotations
+
+import shutil
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.fakes.moto import moto_server
+from tests.template.workbench import Workbench, set_up
+
+URL = "s3://lake/dvc"
+DATA = "data/breast_cancer.csv"
+ACCOUNT = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
+BUCKET = """
+import botocore.session, os
+client = botocore.session.get_session().create_client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+client.create_bucket(Bucket="lake")
+"""
+# What is trained does not matter here.
+DUMMY = {"estimator": "sklearn.dummy.DummyClassifier", "params": {}}
+# Nobody answers there: the port of a service that no machine has any more.
+NOWHERE = "http://127.0.0.1:9"
+ADDRESSES = {
+    "s3": URL,
+    "gs": "gs://lake/dvc",
+    "azure": "azure://lake/dvc",
+    "ssh": "ssh://ann@data.example.org:2222/srv/dvc",
+}
+
+
+@pytest.fixture(scope="module")
+def storage(environ: dict[str, str]) -> Iterator[str]:
+    with moto_server(environ) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def first(
+    template: Path, environ: dict[str, str], storage: str, tmp_path_factory: pytest.TempPathFactory
+) -> Workbench:
+    """A project whose data were given to DVC, trained, and sent with its results."""
+    cloud = {**environ, **ACCOUNT, "AWS_ENDPOINT_URL": storage, "AWS_EC2_METADATA_DISABLED": "true"}
+    parent = tmp_path_factory.mktemp("first")
+    bench = set_up(template, parent, cloud, "classification", dvc_remote="s3", dvc_remote_url=URL)
+    bench.edit_params(model=DUMMY)
+    bench.succeed("git", "rm", "--quiet", "--cached", DATA)
+    bench.succeed(".venv/bin/dvc", "add", "--quiet", DATA)
+    bench.succeed("git", "add", "--all")
+    bench.succeed("git", "commit", "--quiet", "--message", "Give the data to DVC")
+    bench.succeed("make", "train")
+    bench.succeed(".venv/bin/python", "-c", BUCKET)
+    assert "1 file pushed" in bench.succeed("make", "push").printed
+    bench.succeed("make", "push", "RUNS=1")
+    return bench
+
+
+@pytest.fixture
+def second(first: Workbench, tmp_path: Path) -> Workbench:
+    """A fresh clone, with the packages of the first."""
+    folder = tmp_path / "second"
+    first.succeed("git", "clone", "--quiet", str(first.project), str(folder))
+    (folder / ".venv").symlink_to(first.project / ".venv")
+    return Workbench(folder, first.environ)
+
+
+def test_a_clone_pulls_the_data_and_trains_nothing(first: Workbench, second: Workbench) -> None:
+    assert not (second.project / DATA).exists()
+    printed = second.succeed("make", "pull").printed
+    assert f"{URL}: 1 data files are here, and the results of 4 steps" in printed
+    printed = second.succeed("make", "train").printed
+    assert printed.count("is cached - skipping run") == 4
+    assert "Running stage" not in printed
+    assert second.bytes("model/model.skops", DATA) == first.bytes("model/model.skops", DATA)
+
+
+def test_what_changed_runs_and_what_did_not_is_taken(second: Workbench) -> None:
+    second.edit_params(model={"seed": 7})
+    printed = second.succeed("make", "pull").printed
+    assert "the results of 2 steps" in printed
+    printed = second.succeed("make", "train").printed
+    assert "Running stage 'train'" in printed
+    assert "Running stage 'prepare'" not in printed
+
+
+def test_without_the_data_one_line_says_how_to_get_them(second: Workbench) -> None:
+    assert second.fail("make", "train").errors == [
+        f"error: {DATA} is not here, only {DATA}.dvc, which names it; run make pull"
+    ]
+
+
+def test_data_that_nobody_sent_are_named(first: Workbench, second: Workbench) -> None:
+    data = second.project / "data" / "more.csv"
+    data.write_text("a,b\n1,2\n", encoding="utf-8")
+    second.succeed(".venv/bin/dvc", "add", "--quiet", str(data))
+    data.unlink()
+    shutil.rmtree(second.project / ".dvc" / "cache")
+    shutil.rmtree(second.project / ".dvc" / "tmp")
+    assert second.fail("make", "pull").errors == [
+        f"error: {URL} does not hold what data/more.csv.dvc names; whoever added it runs make push"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"AWS_ENDPOINT_URL": NOWHERE}, "Could not connect to the endpoint URL"),
+        ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "Unable to locate credentials"),
+    ],
+    ids=["unreachable", "no rights"],
+)
+def test_a_remote_that_does_not_answer_is_one_line_and_stops_no_training(
+    first: Workbench, change: dict[str, str], said: str
+) -> None:
+    away = Workbench(first.project, {**first.environ, **change})
+    outcome = away.fail("make", "pull")
+    assert len(outcome.errors) == 1
+    assert said in outcome.errors[0]
+    assert outcome.errors[0].endswith(f"({URL})")
+    assert "Traceback" not in outcome.printed
+    assert "up to date" in away.succeed("make", "train").printed
+
+
+def test_a_bucket_that_is_not_there(first: Workbench) -> None:
+    with first.changed(".dvc/config", URL, "s3://pond/dvc"):
+        outcome = first.fail("make", "push")
+    assert len(outcome.errors) == 1
+    assert "bucket does not exist" in outcome.errors[0]
+    assert outcome.errors[0].endswith("(s3://pond/dvc)")
+
+
+def test_a_step_that_fails_costs_no_earlier_result(first: Workbench) -> None:
+    names = ("build/table.parquet", "model/model.skops", "reports/metrics.json", "reports/run.json")
+    before = first.bytes(*names)
+    with first.changed("params.yaml", "target: diagnosis", "target: nowhere"):
+        assert "nowhere" in first.fail("make", "train").errors[0]
+    assert first.bytes(*names) == before
+    assert "Running stage" not in first.succeed("make", "train").printed
+
+
+@pytest.mark.parametrize("kind", ADDRESSES)
+def test_each_remote_is_one_that_dvc_knows(rendered, first: Workbench, kind: str) -> None:
+    project, _ = rendered({"dvc_remote": kind, "dvc_remote_url": ADDRESSES[kind]})
+    dvc = first.project / ".venv" / "bin" / "dvc"
+    printed = Workbench(project, first.environ).succeed(str(dvc), "remote", "list").printed
+    assert printed.split() == ["storage", ADDRESSES[kind], "(default)"]
+    metadata = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+    assert metadata["dependency-groups"]["dvc"] == [f"dvc[{kind}]>=3.64,<4"]
+    stages = yaml.safe_load((project / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    assert persisted(stages) == {False}, "DVC keeps no run of a step that persists a file"
+
+
+def test_without_a_remote_nothing_of_it_is_there(rendered, first: Workbench) -> None:
+    project, _ = rendered()
+    bench = Workbench(project, first.environ)
+    dvc = str(first.project / ".venv" / "bin" / "dvc")
+    assert bench.succeed(dvc, "remote", "list").printed.strip() in ("", "No remotes set.")
+    metadata = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+    assert metadata["dependency-groups"]["dvc"] == ["dvc>=3.64,<4"]
+    assert persisted(yaml.safe_load((project / "dvc.yaml").read_text(encoding="utf-8"))["stages"]) == {True}
+    (project / ".venv").symlink_to(first.project / ".venv")
+    for verb in ("pull", "push"):
+        (error,) = bench.fail("make", verb).errors
+        assert "no remote of DVC is named in .dvc/config" in error
+
+
+def persisted(stages: dict) -> set[bool]:
+    """What the steps of `dvc.yaml` say of `persist`."""
+    files = [
+        file for stage in stages.values() for kind in ("outs", "metrics") for file in stage.get(kind, [])
+    ]
+    return {options["persist"] for file in files for options in file.values()}
