@@ -330,6 +330,10 @@ def test_of_several_rulesets_the_strictest_counts() -> None:
         ("*.yaml @ada\n/.github/ @ada\n", ""),
         ("*.yaml @ada\n.github @ada\n", ""),
         ("*.yaml @ada\n/.github/* @ada\n", "gives no owner to .github/workflows/deliver.yml"),
+        (
+            "* @ada\n/.github/workflows/pull-request.yml\n",
+            "gives no owner to .github/workflows/pull-request.yml",
+        ),
         ("* ada\n", "line 1: 'ada' is no owner"),
         ("* @octo/team someone@example.org\n", ""),
         ("docs/ @ada\n/environments/** @ada\n/.github/ @ada\n", "gives no owner to gates.yaml"),

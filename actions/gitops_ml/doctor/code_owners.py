@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from gitops_ml.doctor.finding import Finding
 
 PLACES = (".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS")
-# What decides about production, and who may change that.
+# What decides about production, who may change that, and what says whether a model may be merged.
 GUARDED = (
     "environments/production.yaml",
     "environments/pipeline.yaml",
     "environments/revoked.yaml",
     ".github/workflows/deliver.yml",
+    ".github/workflows/pull-request.yml",
     ".github/settings/ruleset-main.json",
     "gates.yaml",
 )
