@@ -361,6 +361,8 @@ def test_the_rest_of_docker_s_folder_stays_as_it_was(job: Job) -> None:
     again = {"REGISTRY_USERNAME": "robot", "REGISTRY_PASSWORD": "x", "DOCKER_CONFIG": str(new)}
     job.log_in("quay.io/o/m", **again)
     assert (new / "cli-plugins").is_dir()
+    helpers = json.loads((new / "config.json").read_text(encoding="utf-8"))["credHelpers"]
+    assert helpers == {"https://index.docker.io/v1/": "", "quay.io": ""}
 
 
 def test_an_open_registry_is_left_alone_and_a_closed_one_is_not(
@@ -450,4 +452,5 @@ def test_aws_lends_a_role_whose_signature_it_accepts(
         ):
             job.log_in(f"{ECR}/churn", AWS_ROLE="arn:aws:iam::123456789012:role/idle")
     assert job.called() == (f"login --username AWS --password-stdin {ECR}", "123456789012-auth-token")
+    assert "/eu-central-1/ecr/aws4_request, SignedHeaders=" in job.pool.headers[-1]["authorization"]
     assert job.pool.hosts[-3:] == ["runtime.actions.invalid", STS, API]

@@ -220,3 +220,8 @@ def test_a_helper_of_docker_is_asked(tmp_path: Path) -> None:
     assert found is not None
     assert (found.user, found.password) == ("octo", "from the helper")
     assert find_login("quay.io", environ) is None
+    entry = {"auth": base64.b64encode(b"octo:from the file").decode()}
+    own = {"credsStore": "tests", "credHelpers": {"ghcr.io": ""}, "auths": {"ghcr.io": entry}}
+    found = find_login("ghcr.io", environ | written(tmp_path, own))
+    assert found is not None
+    assert found.password == "from the file", "an empty helper means the file"

@@ -29,10 +29,12 @@ class Rerouted(urllib3.PoolManager):
         super().__init__()
         self.routes = routes
         self.hosts: list[str] = []
+        self.headers: list[dict[str, str]] = []
 
     def request(self, method: str, url: str, **given: Any) -> Any:
         parts = urlsplit(url)
         self.hosts.append(parts.netloc)
+        self.headers.append(dict(given["headers"]))
         if parts.hostname not in ("127.0.0.1", "localhost"):
             assert parts.scheme == "https", url
             (address,) = [to for end, to in self.routes.items() if parts.netloc.endswith(end)] or [""]

@@ -22,14 +22,12 @@ def folder_for_job(temp: Path, host: str, environ: Mapping[str, str]) -> Path:
     Everything else (plugins, contexts, other logins and their helpers) is as it was. Raises `UserError`.
     """
     old, new = docker_folder(environ), temp / "gitops-ml" / "docker"
-    if old == new:
-        return new
     config: dict[str, Any] = dict(read_config(old / "config.json"))
     helpers = config.get("credHelpers")
     # Without a helper docker writes the login into this file, instead of where it would outlive the job.
     config["credHelpers"] = {**(helpers if isinstance(helpers, dict) else {}), server_of(host): ""}
     new.mkdir(parents=True, mode=0o700, exist_ok=True)
-    for entry in old.iterdir() if old.is_dir() else ():
+    for entry in old.iterdir() if old.is_dir() and old != new else ():
         if entry.name != "config.json" and not (new / entry.name).is_symlink():
             (new / entry.name).symlink_to(entry.absolute())
     path = new / "config.json"
