@@ -6,7 +6,8 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TextIO
@@ -52,6 +53,18 @@ class Runner:
             for line in filter(None, secret.splitlines()):
                 sys.stdout.write(f"::add-mask::{escape_data(line)}\n")
             sys.stdout.flush()
+
+    @contextmanager
+    def shielded(self) -> Iterator[None]:
+        """No line that what runs inside prints is obeyed by the runner as a command."""
+        token = secrets.token_hex(16)
+        if self.on_actions:
+            print(f"::stop-commands::{token}", flush=True)
+        try:
+            yield
+        finally:
+            if self.on_actions:
+                print(f"::{token}::", flush=True)
 
     def _append(self, file_of: str, name: str, value: str) -> None:
         path = self.environ.get(file_of)

@@ -23,7 +23,6 @@ from gitops_ml.errors import UserError
 from gitops_ml.escape import visible
 from gitops_ml.github import GitHub
 from gitops_ml.runner import Runner
-from gitops_ml.verbs.image import shielded
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -144,7 +143,7 @@ def _tell(report: Report, environment: str, runner: Runner) -> None:
 def _deployed(desk: Desk, asked: bool, book: Book | None, runner: Runner) -> Report:
     """What the loop did. When a tool or a server failed it ends with that error, and the issue says so."""
     try:
-        with shielded(runner):
+        with runner.shielded():
             return deploy(desk, asked)
     except NotNamedError:
         raise

@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from gitops_ml import engine as engines
@@ -86,7 +84,7 @@ def run_build(options: argparse.Namespace, runner: Runner, engine: Engine) -> in
         network=options.network,
         certificates=Path(certificates) if certificates else None,
     )
-    with shielded(runner):
+    with runner.shielded():
         built = packing.build(engine, order, made_from, runner.environ)
     sbom = project / options.output / "sbom.cdx.json"
     packages = packing.write_sbom(project, sbom, runner.environ)
@@ -128,7 +126,7 @@ def run_smoke(options: argparse.Namespace, runner: Runner, engine: Engine) -> in
         ready_s=options.ready_seconds,
         grace_s=options.grace_seconds,
     )
-    with shielded(runner):
+    with runner.shielded():
         summary = smoke.smoke(engine, plan)
     target = project / options.output / "smoke.json"
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -157,16 +155,3 @@ def run_push(options: argparse.Namespace, runner: Runner, engine: Engine) -> int
     runner.output("digest", pushed[0].partition("@")[2])
     print(f"Pushed {pushed[0]}")
     return 0
-
-
-@contextmanager
-def shielded(runner: Runner) -> Iterator[None]:
-    """No line that a build or a container prints is obeyed by the runner as a command."""
-    token = secrets.token_hex(16)
-    if runner.on_actions:
-        print(f"::stop-commands::{token}", flush=True)
-    try:
-        yield
-    finally:
-        if runner.on_actions:
-            print(f"::{token}::", flush=True)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import secrets
 import sys
 from pathlib import Path
 
 from gitops_ml.errors import UserError
 from gitops_ml.runner import Runner
-from gitops_ml.training import Cost, Outcome, measure, run_command, write_cost
+from gitops_ml.training import Cost, measure, run_command, write_cost
 
 DEFAULT_COMMAND = "dvc repro"
 
@@ -24,7 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, runner: Runner) -> int:
     folder: Path = options.working_directory
     command = options.command.strip() or DEFAULT_COMMAND
-    outcome = _run_shielded(command, folder, runner)
+    with runner.shielded():
+        outcome = run_command(command, folder, sys.stdout)
     if outcome.returncode != 0:
         raise UserError(
             f"The training command ended with exit code {outcome.returncode}: {command}",
@@ -39,18 +39,6 @@ def run(options: argparse.Namespace, runner: Runner) -> int:
     print(said)
     runner.summary(f"### Training\n\n{said}")
     return 0
-
-
-def _run_shielded(command: str, folder: Path, runner: Runner) -> Outcome:
-    """Run it so that no line it prints is obeyed by the runner as a command."""
-    token = secrets.token_hex(16)
-    if runner.on_actions:
-        print(f"::stop-commands::{token}", flush=True)
-    try:
-        return run_command(command, folder, sys.stdout)
-    finally:
-        if runner.on_actions:
-            print(f"::{token}::", flush=True)
 
 
 def sentence(cost: Cost) -> str:
