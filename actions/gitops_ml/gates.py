@@ -6,14 +6,14 @@ import datetime as dt
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, Field
 
 from gitops_ml.bootstrap import Noise
 from gitops_ml.catalogue import look_up
-from gitops_ml.errors import UserError
-from gitops_ml.report import Direction, Name, Number
+from gitops_ml.reading import read_typed, tupled
+from gitops_ml.report import Direction, Name, Number, Strict
 from gitops_ml.strict_yaml import Document, Place, load_yaml
 
 Severity = Literal["warn", "fail"]
@@ -34,14 +34,9 @@ def _empty_as_mapping(value: object) -> object:
     return {} if value is None else value
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+class Limits(Strict):
+    """What one metric must keep to; a limit that is None is not set."""
 
-
-class MetricRule(_Strict):
-    """The limits of one metric; a limit that is None is not set."""
-
-    direction: Direction | None = None
     floor: Number | None = None
     ceiling: Number | None = None
     max_drop: Tolerance | None = None
@@ -49,6 +44,12 @@ class MetricRule(_Strict):
     max_rise: Tolerance | None = None
     max_rise_rel: Tolerance | None = None
     severity: Severity = "fail"
+
+
+class MetricRule(Limits):
+    """The limits of one metric, and what is better where its name does not say it."""
+
+    direction: Direction | None = None
 
     @property
     def is_relative(self) -> bool:
@@ -56,7 +57,7 @@ class MetricRule(_Strict):
         return any(getattr(self, name) is not None for name in (*DROPS, *RISES))
 
 
-class SliceRule(_Strict):
+class SliceRule(Limits):
     """The guard of the worst slice: limits of the primary metric on every slice of at least `min_rows` rows."""
 
     # None, written `all`: every column of the predictions that is not part of the contract.
@@ -64,16 +65,9 @@ class SliceRule(_Strict):
         tuple[Name, ...] | None, Field(max_length=20), BeforeValidator(lambda v: _as_columns(v))
     ] = None
     min_rows: Annotated[int, Field(ge=1)] = 30
-    floor: Number | None = None
-    ceiling: Number | None = None
-    max_drop: Tolerance | None = None
-    max_drop_rel: Tolerance | None = None
-    max_rise: Tolerance | None = None
-    max_rise_rel: Tolerance | None = None
-    severity: Severity = "fail"
 
 
-class NoiseRule(_Strict):
+class NoiseRule(Strict):
     """How noise is measured."""
 
     resamples: Annotated[int, Field(ge=200, le=20_000)] = 2000
@@ -81,7 +75,7 @@ class NoiseRule(_Strict):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
 
-class Waiver(_Strict):
+class Waiver(Strict):
     """An accepted failure of one metric, up to and including the day `expires`."""
 
     metric: Name
@@ -89,7 +83,7 @@ class Waiver(_Strict):
     expires: Annotated[dt.date, BeforeValidator(_as_date)]
 
 
-class Gates(_Strict):
+class Gates(Strict):
     """The content of `gates.yaml`."""
 
     schema_version: Literal[1] = Field(alias="schema")
@@ -100,7 +94,7 @@ class Gates(_Strict):
     slices: SliceRule | None = None
     noise: NoiseRule = NoiseRule()
     on_missing_baseline: Literal["pass", "warn", "fail"] = "warn"
-    waivers: Annotated[tuple[Waiver, ...], Field(max_length=50), BeforeValidator(lambda v: _as_tuple(v))] = ()
+    waivers: Annotated[tuple[Waiver, ...], Field(max_length=50), tupled] = ()
 
     def direction(self, metric: str) -> Direction | None:
         """What is better: as stated, as known of the metric's name, or as its limits imply; None if nothing says."""
@@ -124,10 +118,6 @@ def _as_columns(value: object) -> object:
     return tuple(value)
 
 
-def _as_tuple(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
-
-
 @dataclass(frozen=True)
 class GatesFile:
     """Gates and the document they were read from, for messages with lines."""
@@ -139,12 +129,7 @@ class GatesFile:
 def load_gates(path: Path) -> GatesFile:
     """Read and check `path`; raises `UserError` that names file, line and key."""
     document = load_yaml(path)
-    if not isinstance(document.value, dict):
-        raise document.error((), "must be a mapping.", "Start with: schema: 1")
-    try:
-        gates = Gates.model_validate(document.value)
-    except ValidationError as error:
-        raise _worded(document, error) from None
+    gates = read_typed(document, Gates)
     for place, problem, fix in _contradictions(gates):
         raise document.error(place, problem, fix)
     return GatesFile(gates, document)
@@ -163,39 +148,14 @@ def check_metrics(file: GatesFile, names: Collection[str]) -> None:
             raise file.document.error(place, f"the report has no metric {name[:60]!r}.", f"It has: {have}.")
 
 
-def _worded(document: Document, error: ValidationError) -> UserError:
-    """The first complaint of pydantic, at the line of its key."""
-    detail = error.errors()[0]
-    place: Place = tuple(part for part in detail["loc"] if part != "[key]")
-    problem = {
-        "extra_forbidden": "this key is not known.",
-        "missing": "this key is missing.",
-        "value_error": f"{detail['msg'].removeprefix('Value error, ')}.",
-    }.get(detail["type"], f"{detail['msg'][0].lower()}{detail['msg'][1:]}.")
-    return document.error(place, problem, _known_keys(place) if detail["type"] == "extra_forbidden" else "")
-
-
-def _known_keys(place: Place) -> str:
-    models: dict[Any, type[BaseModel]] = {
-        "metrics": MetricRule,
-        "slices": SliceRule,
-        "noise": NoiseRule,
-        "waivers": Waiver,
-    }
-    model = models.get(place[0], Gates) if len(place) > 1 else Gates
-    return f"Keys here: {', '.join(field.alias or name for name, field in model.model_fields.items())}."
-
-
 def _contradictions(gates: Gates) -> list[tuple[Place, str, str]]:
     """What no report could mean or meet, as (place, problem, fix)."""
     found: list[tuple[Place, str, str]] = []
     for name, rule in gates.metrics.items():
-        found += [
-            ((*("metrics", name), *place), problem, fix)
-            for place, problem, fix in _rule_problems(name, rule, gates)
-        ]
+        found += _direction_problems(name, rule)
+        found += _limit_problems(("metrics", name), rule, name, gates)
     if gates.slices is not None:
-        found += _slice_problems(gates.slices, gates)
+        found += _limit_problems(("slices",), gates.slices, gates.primary, gates)
     known = {gates.primary, *gates.metrics}
     for index, waiver in enumerate(gates.waivers):
         if waiver.metric not in known:
@@ -204,29 +164,37 @@ def _contradictions(gates: Gates) -> list[tuple[Place, str, str]]:
     return found
 
 
-def _rule_problems(name: str, rule: MetricRule, gates: Gates) -> list[tuple[Place, str, str]]:
-    known = look_up(name)
+def _direction_problems(metric: str, rule: MetricRule) -> list[tuple[Place, str, str]]:
+    known = look_up(metric)
+    if rule.direction in (None, known.direction) or known.direction is None or known.kind == "time":
+        return []
+    place = ("metrics", metric, "direction")
+    return [(place, f"of {metric}, {known.direction} is better.", "Take the line out or rename it.")]
+
+
+def _limit_problems(place: Place, limits: Limits, metric: str, gates: Gates) -> list[tuple[Place, str, str]]:
+    """What the `limits` of `metric`, which stand at `place`, can't mean."""
     found: list[tuple[Place, str, str]] = []
-    if rule.direction and known.direction and rule.direction != known.direction and known.kind != "time":
-        found.append(
-            (("direction",), f"of {name}, {known.direction} is better.", "Take the line out or rename it.")
-        )
-    direction = gates.direction(name)
+    direction = gates.direction(metric)
     for keys, wanted, other in ((DROPS, "higher", RISES), (RISES, "lower", DROPS)):
         for key, instead in zip(keys, other, strict=True):
-            if getattr(rule, key) is not None and direction != wanted:
-                better = (
-                    f"where {direction} is better it never bites" if direction else "the direction is unclear"
-                )
-                found.append(((key,), f"contradicts the direction: {better}.", f"Use {instead}."))
-    if rule.floor is not None and rule.ceiling is not None and rule.floor > rule.ceiling:
-        found.append((("floor",), f"{rule.floor:g} is above the ceiling {rule.ceiling:g}.", "Swap them."))
-    if known.kind in _SHARES:
-        for key, value in (("floor", rule.floor), ("ceiling", rule.ceiling)):
+            if getattr(limits, key) is None or direction == wanted:
+                continue
+            if direction is None:
+                problem = f"whether higher is better is not known of {metric}."
+                fix = f"Set metrics.{metric}.direction."
+            else:
+                problem = f"contradicts the direction: where {direction} is better it never bites."
+                fix = f"Use {instead}."
+            found.append(((*place, key), problem, fix))
+    floor, ceiling = limits.floor, limits.ceiling
+    if floor is not None and ceiling is not None and floor > ceiling:
+        found.append(((*place, "floor"), f"{floor:g} is above the ceiling {ceiling:g}.", "Swap them."))
+    if look_up(metric).kind in _SHARES:
+        for key, value in (("floor", floor), ("ceiling", ceiling)):
             if value is not None and not 0 <= value <= 1:
-                found.append(
-                    ((key,), f"{name} lies between 0 and 1, not at {value:g}.", "Write it as a share.")
-                )
+                problem = f"{metric} lies between 0 and 1, not at {value:g}."
+                found.append(((*place, key), problem, "Write it as a share."))
     return found
 
 
@@ -236,23 +204,3 @@ def with_slice_columns(gates: Gates, present: tuple[str, ...]) -> Gates:
         return gates
     rule = gates.slices.model_copy(update={"columns": present}) if present else None
     return gates.model_copy(update={"slices": rule})
-
-
-def _slice_problems(rule: SliceRule, gates: Gates) -> list[tuple[Place, str, str]]:
-    found: list[tuple[Place, str, str]] = []
-    direction = gates.direction(gates.primary)
-    for keys, wanted, other in ((DROPS, "higher", RISES), (RISES, "lower", DROPS)):
-        for key, instead in zip(keys, other, strict=True):
-            if getattr(rule, key) is None or direction == wanted:
-                continue
-            if direction is None:
-                problem, fix = (
-                    "whether higher is better is not known",
-                    f"Set metrics.{gates.primary}.direction",
-                )
-            else:
-                problem, fix = f"of {gates.primary}, {direction} is better", f"Use {instead}"
-            found.append((("slices", key), f"{problem}.", f"{fix}."))
-    if rule.floor is not None and rule.ceiling is not None and rule.floor > rule.ceiling:
-        found.append((("slices", "floor"), "is above the ceiling.", "Swap them."))
-    return found

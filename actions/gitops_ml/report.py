@@ -21,18 +21,20 @@ Direction = Literal["higher", "lower"]
 MetricVerdict = Literal["improved", "regressed", "within noise", "unchanged", "not comparable", "new", "gone"]
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """Frozen, without conversions, and with no key that is not named."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Interval(_Strict):
+class Interval(Strict):
     """A confidence interval of head minus baseline, in the metric's own unit."""
 
     low: Number
     high: Number
 
 
-class Metric(_Strict):
+class Metric(Strict):
     """One metric of head and baseline. `delta` is head minus baseline whatever the direction."""
 
     name: Name
@@ -45,7 +47,7 @@ class Metric(_Strict):
     why: Text = ""  # the reason of `not comparable`, or a remark
 
 
-class Slice(_Strict):
+class Slice(Strict):
     """The primary metric on the rows where `column` equals `value`."""
 
     column: Name
@@ -54,7 +56,7 @@ class Slice(_Strict):
     metric: Metric
 
 
-class Identity(_Strict):
+class Identity(Strict):
     """What one side was made from; every part may be unknown."""
 
     commit: Hash | None = None
@@ -65,7 +67,7 @@ class Identity(_Strict):
     seed: int | None = None
 
 
-class Comparison(_Strict):
+class Comparison(Strict):
     """Head against one baseline. Without one, `available` is false and `reason` says why."""
 
     baseline: Literal["merge base", "production"]
@@ -78,7 +80,7 @@ class Comparison(_Strict):
     slices: Annotated[tuple[Slice, ...], Field(max_length=200)] = ()
 
 
-class GateResult(_Strict):
+class GateResult(Strict):
     """One rule of `gates.yaml` applied. `outcome` is what counts; `waived` carries its reason in `message`."""
 
     subject: Annotated[str, Field(min_length=1, max_length=200)]  # a metric, or `metric on column=value`
@@ -89,12 +91,12 @@ class GateResult(_Strict):
     message: Text
 
 
-class Failure(_Strict):
+class Failure(Strict):
     name: Annotated[str, Field(max_length=200)]
     message: Text = ""
 
 
-class TestSuite(_Strict):
+class TestSuite(Strict):
     """Result of one suite (`data`, `model` ...), read from its JUnit file."""
 
     name: Name
@@ -104,7 +106,7 @@ class TestSuite(_Strict):
     failures: Annotated[tuple[Failure, ...], Field(max_length=20)] = ()
 
 
-class Cost(_Strict):
+class Cost(Strict):
     """One cost of head and baseline: `training time` (s), `peak memory` (MiB), `model size` (bytes) ..."""
 
     name: Name
@@ -113,7 +115,7 @@ class Cost(_Strict):
     base: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
 
-class Change(_Strict):
+class Change(Strict):
     """A parameter, data file, package or gate whose value differs; None is `absent`."""
 
     kind: Literal["parameter", "data", "package", "gate"]
@@ -123,7 +125,7 @@ class Change(_Strict):
     loosens: bool = False  # only for gates
 
 
-class Curve(_Strict):
+class Curve(Strict):
     """A small picture in numbers, for charts in the comment: at most 60 points, x ascending."""
 
     title: Name
@@ -134,7 +136,7 @@ class Curve(_Strict):
     base: Annotated[tuple[Number, ...], Field(max_length=60)] = ()
 
 
-class Report(_Strict):
+class Report(Strict):
     """Everything the comment, the summary and the HTML report say about one head commit.
 
     `model` is `trained` (there are numbers), `unchanged` (nothing that goes into the model changed, so nothing was

@@ -71,6 +71,10 @@ REFUSED = {
         HEAD + "metrics: {roc_auc: {floor: 95}}\n",
         "between 0 and 1, not at 95",
     ),
+    "a slice's floor beyond the metric's range": (
+        HEAD + "slices: {columns: [a], floor: 95}\n",
+        "key 'slices.floor': roc_auc lies between 0 and 1, not at 95",
+    ),
     "a drop where lower is better": (
         HEAD + "metrics:\n  log_loss: {max_drop: 0.1}\n",
         "key 'metrics.log_loss.max_drop': contradicts the direction",

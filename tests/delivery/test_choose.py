@@ -9,10 +9,10 @@ from typing import get_args
 import pytest
 from gitops_ml.delivery.facts import Facts
 from gitops_ml.delivery.pipeline import read_pipeline
-from gitops_ml.delivery.reading import read_document
 from gitops_ml.delivery.targets import base
 from gitops_ml.delivery.targets.choose import TARGETS, choose
 from gitops_ml.delivery.targets.settings import TargetSettings
+from gitops_ml.reading import read_document
 
 KINDS = {
     "registry": "{kind: registry}",

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from gitops_ml import cli
 from gitops_ml.delivery.pipeline import read_pipeline
-from gitops_ml.delivery.reading import read_document
 from gitops_ml.delivery.release import Manifest, short
 from gitops_ml.delivery.targets import gitops_pull
 from gitops_ml.delivery.targets.said import said_version
 from gitops_ml.delivery.web import WebService
+from gitops_ml.reading import read_document
 
 from tests.delivery.cluster_town import NAMESPACE, Town, contents
 from tests.delivery.follower import Follower

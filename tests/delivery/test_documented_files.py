@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from gitops_ml.delivery.environment import Following, Promoted, is_canonical, read_environment
 from gitops_ml.delivery.pipeline import Step, read_pipeline
-from gitops_ml.delivery.reading import read_document
 from gitops_ml.delivery.revoked import read_revoked
+from gitops_ml.reading import read_document
 
 from tests.tools.required import ROOT
 

@@ -7,10 +7,10 @@ import datetime as dt
 import pytest
 from gitops_ml.delivery.environment import Promoted, is_canonical, read_environment, render
 from gitops_ml.delivery.pipeline import Step, read_pipeline
-from gitops_ml.delivery.reading import read_document
 from gitops_ml.delivery.revoked import read_revoked
 from gitops_ml.delivery.timetable import closed
 from gitops_ml.errors import UserError
+from gitops_ml.reading import read_document
 
 from tests.delivery.truth import manifest_of
 

@@ -18,13 +18,13 @@ from gitops_ml.delivery.letter import LIMIT, Letter
 from gitops_ml.delivery.move import Kind, Move
 from gitops_ml.delivery.pipeline import Pipeline, read_pipeline
 from gitops_ml.delivery.pulls import Pull, marker
-from gitops_ml.delivery.reading import read_document
 from gitops_ml.delivery.release import Manifest
 from gitops_ml.delivery.revoked import Revocation, Revoked
 from gitops_ml.delivery.story import Commit, Story
 from gitops_ml.delivery.timetable import Freeze
 from gitops_ml.delivery.typed import Run
 from gitops_ml.delivery.world import Desired, World
+from gitops_ml.reading import read_document
 
 from tests.actions.hostile import makers
 from tests.actions.reading import Page, read

@@ -9,10 +9,10 @@ from typing import Literal
 from gitops_ml.delivery.check import is_return
 from gitops_ml.delivery.environment import Following, Promoted, is_canonical, read_environment
 from gitops_ml.delivery.pipeline import RESERVED, Pipeline
-from gitops_ml.delivery.reading import read_document
 from gitops_ml.delivery.release import short
 from gitops_ml.delivery.world import World
 from gitops_ml.errors import UserError
+from gitops_ml.reading import read_document
 
 FOLDER = "environments/"
 Kind = Literal["none", "promotion", "rollback", "revert", "pin", "policy", "tampering"]

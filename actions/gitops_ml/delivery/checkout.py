@@ -13,12 +13,12 @@ from gitops_ml.delivery.environment import Following, Promoted, read_environment
 from gitops_ml.delivery.facts import Facts
 from gitops_ml.delivery.git import Git
 from gitops_ml.delivery.pipeline import Pipeline, Step, read_pipeline
-from gitops_ml.delivery.reading import read_document
 from gitops_ml.delivery.records import load_facts
 from gitops_ml.delivery.revoked import Revoked, read_revoked
 from gitops_ml.delivery.state import BRANCH
 from gitops_ml.delivery.world import Desired, World, followed
 from gitops_ml.errors import UserError
+from gitops_ml.reading import read_document
 
 PIPELINE = FOLDER + "pipeline.yaml"
 REVOKED = FOLDER + "revoked.yaml"

@@ -8,9 +8,9 @@ from typing import Literal
 from pydantic import Field
 
 from gitops_ml.delivery.pipeline import Step
-from gitops_ml.delivery.reading import read_typed
 from gitops_ml.delivery.release import Artifacts, release_id
 from gitops_ml.delivery.typed import EnvironmentName, ReleaseId, Strict
+from gitops_ml.reading import read_typed
 from gitops_ml.strict_yaml import Document
 
 HEADER = "# The release that this environment runs. `make promote` and `make rollback` write it, a merge applies it.\n"

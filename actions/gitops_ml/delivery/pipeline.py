@@ -10,10 +10,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gitops_ml.delivery.duration import Duration
-from gitops_ml.delivery.reading import read_typed, tupled
 from gitops_ml.delivery.targets.settings import RegistryTarget, TargetSettings
 from gitops_ml.delivery.timetable import Freeze, Window
 from gitops_ml.delivery.typed import CheckName, EnvironmentName, Strict, fingerprint
+from gitops_ml.reading import read_typed, tupled
 from gitops_ml.strict_yaml import Document, Place
 
 Repository = Annotated[

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gitops_ml.delivery.reading import read_typed, tupled
 from gitops_ml.delivery.typed import ReleaseId, Strict
+from gitops_ml.reading import read_typed, tupled
 from gitops_ml.strict_yaml import Document
 
 

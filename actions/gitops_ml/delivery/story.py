@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from gitops_ml.catalogue import look_up
 from gitops_ml.delivery.git import Git
-from gitops_ml.delivery.reading import read_document
 from gitops_ml.errors import UserError
+from gitops_ml.reading import read_document
 
 MOST = 20
 _NUMBER = re.compile(r" \(#([0-9]{1,9})\)$")

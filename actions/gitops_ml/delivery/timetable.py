@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from gitops_ml.delivery.reading import tupled
 from gitops_ml.delivery.typed import Strict
+from gitops_ml.reading import tupled
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 

@@ -11,7 +11,6 @@ from gitops_ml import engine as engines
 from gitops_ml.delivery.checkout import PIPELINE
 from gitops_ml.delivery.oci import Repository
 from gitops_ml.delivery.pipeline import read_pipeline
-from gitops_ml.delivery.reading import read_document
 from gitops_ml.delivery.registry_login import Login
 from gitops_ml.errors import UserError
 from gitops_ml.inputs import read_bytes
@@ -19,6 +18,7 @@ from gitops_ml.login import aws, azure, docker, google
 from gitops_ml.login.identity import Desk
 from gitops_ml.login.place import ACCOUNT, PASSWORD, Place, place_of
 from gitops_ml.login.web import Web
+from gitops_ml.reading import read_document
 from gitops_ml.runner import Runner
 
 _LIMIT_BYTES = 1024 * 1024

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gitops_ml.delivery.duration import Duration
-from gitops_ml.delivery.reading import tupled
 from gitops_ml.delivery.typed import Strict
+from gitops_ml.reading import tupled
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 # Paths inside the repository, and addresses of services.
