@@ -51,6 +51,13 @@ class Contract(Part):
         extra="forbid", frozen=True, alias_generator=lambda name: name.rstrip("_"), populate_by_name=True
     )
 
+    @property
+    def scored(self) -> dict[str, str]:
+        """The class of each column of probabilities: `y_score` of the positive one of two, else `y_score_<class>`."""
+        if self.positive_class is not None:
+            return {"y_score": self.positive_class}
+        return {f"y_score_{label}": label for label in self.classes}
+
     def conform(self, rows: pd.DataFrame, source: str = "the rows") -> pd.DataFrame:
         """The model's input columns, in its order and types; other columns are left out.
 

@@ -57,6 +57,23 @@ def save(model: Any, path: Path) -> str:
     return hashes.of_bytes(data)
 
 
+def check(path: Path, contract: Path, wanted: str) -> None:
+    """Whether the model at `path` is the one with the hash `wanted`, which the file `contract` was made for.
+
+    Raises:
+        UserError: it cannot be read, or is another one.
+    """
+    try:
+        found = hashes.of_file(path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); run `make train`, or name another folder") from None
+    if found != wanted:
+        raise UserError(
+            f"{path} has the hash {found[:12]}, but {contract} was made for {wanted[:12] or 'no model'};"
+            " the two files must come from one training"
+        )
+
+
 def load(path: Path) -> Any:
     """Read a model file.
 

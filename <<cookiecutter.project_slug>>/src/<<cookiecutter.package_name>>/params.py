@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -109,12 +110,23 @@ def load(path: Path = PARAMS) -> Params:
 
 
 def _problem(entry: Any) -> str:
-    key = ".".join(str(part) for part in entry["loc"]) or "the file"
+    key = ".".join(str(part) for part in entry["loc"])
     if entry["type"] == "extra_forbidden":
-        return f"{key} is not a known key"
+        known = _keys(entry["loc"][:-1])
+        near = difflib.get_close_matches(str(entry["loc"][-1]), known, 1)
+        return f"{key} is not a known key; " + (f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}")
     if entry["type"] == "missing":
         return f"{key} is missing"
-    return f"{key}: {entry['msg'].removeprefix('Value error, ')}"
+    said = entry["msg"].removeprefix("Value error, ")
+    return f"{key}: {said}" if key else said
+
+
+def _keys(place: tuple[Any, ...]) -> list[str]:
+    """The keys of the section at `place`."""
+    section: Any = Params
+    for part in place:
+        section = section.model_fields[part].annotation
+    return list(section.model_fields)
 
 
 def _flat(prefix: str, value: Any) -> dict[str, Any]:

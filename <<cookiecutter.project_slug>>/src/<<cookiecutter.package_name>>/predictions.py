@@ -24,10 +24,7 @@ def predict(model: Any, contract: Contract, rows: pd.DataFrame, source: str = "t
     order = [list(model.classes_).index(label) for label in contract.classes]
     probabilities = model.predict_proba(ready)[:, order]
     predicted = np.asarray(contract.classes, dtype=object)[probabilities.argmax(axis=1)]
-    if contract.positive_class is not None:
-        named = {"y_score": probabilities[:, contract.classes.index(contract.positive_class)]}
-    else:
-        named = {f"y_score_{label}": probabilities[:, place] for place, label in enumerate(contract.classes)}
+    named = {column: probabilities[:, contract.classes.index(label)] for column, label in contract.scored.items()}
     return pd.DataFrame({"y_pred": predicted, **named}, index=rows.index)
 
 
@@ -66,7 +63,7 @@ def slice_labels(values: pd.Series) -> pd.Series:
 def scores(predictions: pd.DataFrame, contract: Contract) -> np.ndarray:
     """Probabilities, shape (rows, classes), in the order of `contract.classes`."""
     if contract.positive_class is None:
-        return predictions[[f"y_score_{label}" for label in contract.classes]].to_numpy(dtype=float)
+        return predictions[list(contract.scored)].to_numpy(dtype=float)
     positive = predictions["y_score"].to_numpy(dtype=float)
     pair = {True: positive, False: 1 - positive}
     return np.column_stack([pair[label == contract.positive_class] for label in contract.classes])

@@ -32,7 +32,8 @@ def test_yes_is_a_word_and_true_is_a_class(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("seed: 1}", "seed: 1, sizes: 2}"), "split.sizes is not a known key"),
+        (("seed: 1}", "seed: 1, seeds: 2}"), "split.seeds is not a known key; did you mean seed?"),
+        (("seed: 1}", "seed: 1, rows: 2}"), "split.rows is not a known key; known are test_size, seed"),
         (("target: answer, ", ""), "data.target is missing"),
         (("0.25", "1.5"), "split.test_size"),
         (("task: classification", "task: clustering"), "task"),

@@ -158,8 +158,14 @@ def test_a_model_file_that_was_changed_is_not_scored(project: Path) -> None:
     trained()
     with Path("model/model.skops").open("ab") as stream:
         stream.write(b"x")
-    with pytest.raises(UserError, match="is not the model that"):
+    with pytest.raises(UserError, match="must come from one training"):
         rescore.rescore(Path("model"), Path("out"))
+
+
+def test_a_base_that_was_never_trained_says_how_to_make_it(project: Path) -> None:
+    trained()
+    with pytest.raises(UserError, match=r"nowhere does not exist; make it by `make train-base`"):
+        rescore.rescore(Path("nowhere"), Path("out"))
 
 
 def test_an_unreachable_server_stops_before_training(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,9 +103,6 @@ async def _infer(service: Service, request: Request) -> Response:
 
 def describe(contract: Contract, release: str) -> dict[str, Any]:
     """The protocol's metadata of the model; -1 stands for any number of rows."""
-    scores: list[str] = []
-    if contract.task == "classification":
-        scores = ["y_score"] if contract.positive_class else [f"y_score_{label}" for label in contract.classes]
     prediction = "FP64" if contract.task == "regression" else "BYTES"
     return {
         "name": contract.model_name,
@@ -116,7 +113,7 @@ def describe(contract: Contract, release: str) -> dict[str, Any]:
         ],
         "outputs": [
             {"name": "y_pred", "datatype": prediction, "shape": [-1]},
-            *({"name": score, "datatype": "FP64", "shape": [-1]} for score in scores),
+            *({"name": score, "datatype": "FP64", "shape": [-1]} for score in contract.scored),
         ],
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,11 @@ from sklearn.exceptions import InconsistentVersionWarning
 from threadpoolctl import threadpool_limits
 
 from .. import contract as contracts
-from .. import files, hashes, model_file
+from .. import files, model_file
 from ..contract import Contract
 from ..errors import UserError
 from . import shortcut
-
-# Rows by column; every column of the contract, of equal length.
-Rows = dict[str, Sequence[Any]]
+from .shortcut import Rows
 
 
 @dataclass(frozen=True)
@@ -38,11 +36,8 @@ class Answer:
         named = {"y_pred": self.values}
         if self.probabilities is None:
             return named
-        if contract.positive_class is not None:
-            return named | {"y_score": self.probabilities[:, contract.classes.index(contract.positive_class)]}
-        return named | {
-            f"y_score_{label}": self.probabilities[:, place] for place, label in enumerate(contract.classes)
-        }
+        shares = self.probabilities.T
+        return named | {column: shares[contract.classes.index(label)] for column, label in contract.scored.items()}
 
 
 @dataclass(frozen=True)
@@ -79,17 +74,7 @@ def load(folder: Path) -> Model:
     """
     path = folder / model_file.MODEL_FILE
     contract = contracts.load(folder / model_file.CONTRACT_FILE)
-    try:
-        found = hashes.of_file(path)
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be read ({error.strerror}); run `make train`, or set SERVING_MODEL_DIR"
-        ) from None
-    if found != contract.model_hash:
-        raise UserError(
-            f"{path} has the hash {found[:12]}, but {folder / model_file.CONTRACT_FILE} was made for"
-            f" {contract.model_hash[:12] or 'no model'}; the two files must come from one training"
-        )
+    model_file.check(path, folder / model_file.CONTRACT_FILE, contract.model_hash)
     with warnings.catch_warnings():
         warnings.simplefilter("error", InconsistentVersionWarning)
         try:
@@ -101,7 +86,7 @@ def load(folder: Path) -> Model:
             ) from None
     _check_columns(pipeline, contract, path)
     reference = _reference(folder / model_file.REFERENCE_FILE, contract)
-    model = Model(contract, pipeline, found, reference, None)
+    model = Model(contract, pipeline, contract.model_hash, reference, None)
     return _proven(model, path)
 
 

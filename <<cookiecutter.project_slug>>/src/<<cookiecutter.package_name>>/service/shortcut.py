@@ -20,6 +20,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from .. import columns
 from ..contract import Contract
 
+# Rows by column; every column of the contract, of equal length.
 Rows = dict[str, Sequence[Any]]
 Block = Callable[[Rows], np.ndarray]
 

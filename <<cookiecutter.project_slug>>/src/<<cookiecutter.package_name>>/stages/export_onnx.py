@@ -14,7 +14,7 @@ import onnxruntime
 import pandas as pd
 
 from .. import contract as contracts
-from .. import errors, files, hashes, model_file, onnx_graph
+from .. import errors, files, model_file, onnx_graph
 from ..contract import Contract
 from ..errors import UserError
 
@@ -30,9 +30,8 @@ def export(folder: Path, out: Path) -> None:
     """
     contract = contracts.load(folder / model_file.CONTRACT_FILE)
     path = folder / model_file.MODEL_FILE
+    model_file.check(path, folder / model_file.CONTRACT_FILE, contract.model_hash)
     pipeline = model_file.load(path)
-    if hashes.of_file(path) != contract.model_hash:
-        raise UserError(f"{path} is not the model that its contract describes; run `make train`")
     data = onnx_graph.build(pipeline, contract).SerializeToString()
     rows = contract.conform(files.read_rows(files.TEST_ROWS), str(files.TEST_ROWS))
     largest = _largest_difference(data, pipeline, contract, rows)

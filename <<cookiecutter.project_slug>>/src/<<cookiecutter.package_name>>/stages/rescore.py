@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .. import contract, errors, files, hashes, metrics, model_file, params, predictions
+from .. import contract, errors, files, metrics, model_file, params, predictions
 from ..errors import UserError
 from .evaluate import write
 
@@ -20,6 +20,10 @@ def rescore(base: Path, out: Path) -> None:
         UserError: the model is damaged, answers another question, or its contract does not accept the rows.
     """
     settings = params.load()
+    if not base.is_dir():
+        raise UserError(
+            f"{base} does not exist; make it by `make train-base`, or name another: make rescore FROM=folder"
+        )
     signed = contract.load(base / model_file.CONTRACT_FILE)
     path = base / model_file.MODEL_FILE
     asked = contract.load(files.SCHEMA)
@@ -27,8 +31,7 @@ def rescore(base: Path, out: Path) -> None:
         ours, theirs = getattr(asked, key), getattr(signed, key)
         if ours != theirs:
             raise UserError(f"{base}: the model answers another question: its {key} is {theirs}, here it is {ours}")
-    if path.is_file() and hashes.of_file(path) != signed.model_hash:
-        raise UserError(f"{path} is not the model that {base / model_file.CONTRACT_FILE} describes; train it again")
+    model_file.check(path, base / model_file.CONTRACT_FILE, signed.model_hash)
     model = model_file.load(path)
     same_slices = signed.model_copy(update={"slice_columns": asked.slice_columns})
     predicted = predictions.evaluate(model, same_slices, files.read_rows(files.TEST_ROWS), str(settings.data.path))
