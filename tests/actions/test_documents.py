@@ -143,7 +143,10 @@ def test_every_input_reaches_the_script_by_the_environment(name: str) -> None:
     read = "".join(path.read_text(encoding="utf-8") for path in paths)
     for step in load(name)["runs"]["steps"]:
         for variable in step.get("env") or {}:
-            if variable not in ("GITOPS_ML_NEEDS", "GITHUB_TOKEN", "SIGNING_KEY") and f'"{variable}"' not in read:
+            if (
+                variable not in ("GITOPS_ML_NEEDS", "GITHUB_TOKEN", "SIGNING_KEY")
+                and f'"{variable}"' not in read
+            ):
                 assert f"${variable}" in step["run"], (name, variable)
 
 
