@@ -123,10 +123,11 @@ class Histories(RuleBasedStateMachine):
 
     @rule(pick=number, asked=choice, approver=approvers, run=st.none() | runs)
     def promote(self, pick: int, asked: int, approver: str, run: Run | None) -> None:
-        """Without a run the pull request stays open."""
+        """Without a run the pull request stays open. Who gets no proposal edits the file by hand."""
         name = self.all.promoted[-1 - pick // 4 % len(self.all.promoted)]
         before = len(self.all.open)
-        self.all.propose(name, None if asked < 0 else self.release(asked), approver)
+        by_hand = self.release(pick if asked < 0 else asked)
+        self.all.propose(name, None if asked < 0 else self.release(asked), approver, by_hand)
         if run is not None and len(self.all.open) > before:
             self.all.merge_promotion(before)
             self.event(name, run)

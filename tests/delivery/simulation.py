@@ -11,7 +11,7 @@ from gitops_ml.delivery.typed import Run
 
 from tests.delivery.people import People
 from tests.delivery.runs import Runs
-from tests.delivery.truth import MARGIN, covered
+from tests.delivery.truth import MARGIN, WORKFLOW, covered
 
 
 class Simulation(People, Runs):
@@ -57,23 +57,33 @@ class Simulation(People, Runs):
             covered["drifted"] += 1
 
     def corrupt(self, name: str, release: str) -> None:
-        """The newest evidence turns out to be unreadable."""
+        """The newest evidence turns out to be unreadable. What somebody forged is no proof that could be lost."""
         records = self.facts.evidence.get((name, release), [])
         if records:
             last = records.pop()  # type: ignore[attr-defined]
             path = evidence_path(name, release, last.generation, last.attempt)
             self.facts = replace(self.facts, unreadable=self.facts.unreadable | {path})
-            self.proofs.pop((name, release), None)
+            if last.run.workflow == WORKFLOW:
+                self.proofs.pop((name, release), None)
             covered["evidence unreadable"] += 1
 
     def forge(self, name: str, release: str) -> None:
-        """Somebody with write access to the branch adds evidence that no trusted run gathered."""
+        """Somebody with write access to the branch adds evidence that no trusted run gathered.
+
+        In the place of a healthy deployment that left none it hides older proof, which is the safe side: nobody can
+        tell any more what the newest evidence said.
+        """
         free = {item.order for item in self.facts.history(name) if item.release == release}
         free -= {(one.generation, one.attempt) for one in self.facts.evidence.get((name, release), ())}
         digest = self.facts.releases[release].artifacts.digest
         run = Run(workflow=".github/workflows/mine.yml@refs/heads/feature")
         order = max(free, default=(1, 99))
         self.record(name, release, order, digest, {"version": True, "smoke": True}, run, self.now)
+        newest = self.facts.evidence[name, release][-1]
+        if any(item.order == order and item.healthy for item in self.facts.history(name)) and (
+            (newest.generation, newest.attempt) == order
+        ):
+            self.proofs.pop((name, release), None)
         covered["evidence forged"] += 1
 
     def tear(self, name: str, release: str) -> None:

@@ -137,7 +137,10 @@ MUTATIONS = [
         (propose, "proven", no_evidence_passes),
     ),
     Mutation(
-        "anybody's evidence counts", "I5:|I6:|I15:", (check, "bound", any_evidence), (check, "_void", nothing)
+        "anybody's evidence counts",
+        "I5:|I6:|I14:|I15:",  # I14 where the forged evidence has expired and is the newest for ever
+        (check, "bound", any_evidence),
+        (check, "_void", nothing),
     ),
     Mutation("revocation is not seen", "I8:|I12:|I19:|I23:", (Revoked, "reason", nothing)),
     Mutation("a freeze is not seen", "I8: frozen", (check, "open_now", passes)),
