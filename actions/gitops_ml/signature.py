@@ -20,7 +20,7 @@ from model_signing import signing, verifying
 from gitops_ml.engine import last_line
 from gitops_ml.errors import UserError
 from gitops_ml.inputs import read_bytes
-from gitops_ml.login.identity import Identity, claim
+from gitops_ml.login.identity import claims
 
 AUDIENCE = "sigstore"
 KEY_LIMIT_BYTES = 64 * 1024
@@ -79,16 +79,19 @@ def _load(pem: bytes) -> EllipticCurvePrivateKey:
     return found
 
 
-def as_job(model: Path, job: Identity, server: str, target: Path) -> Signer:
+def as_job(model: Path, token: str, server: str, target: Path) -> Signer:
     """Sign the folder `model` as the workflow that runs, by Sigstore, and verify that it says so.
 
-    `job` has a token for `AUDIENCE`, `server` is the forge's address. Raises `UserError` when Sigstore does not sign.
+    `token` is the job's for `AUDIENCE`, `server` the forge's address. Raises `UserError` when Sigstore does not sign.
     """
-    # What Sigstore writes into the certificate of a workflow on GitHub.
-    signer = Signer(f"{server}/{claim(job.token, 'job_workflow_ref')}", job.issuer)
+    said = claims(token)
+    if not said.get("job_workflow_ref") or not said.get("iss"):
+        raise UserError("The token of this job does not say which workflow it is of.")
+    # As Sigstore writes it into the certificate of a workflow on GitHub.
+    signer = Signer(f"{server}/{said['job_workflow_ref']}", str(said["iss"]))
     _make(
         target,
-        lambda path: signing.Config().use_sigstore_signer(identity_token=job.token).sign(model, path),
+        lambda path: signing.Config().use_sigstore_signer(identity_token=token).sign(model, path),
         lambda path: verify_by_identity(model, path, signer),
     )
     return signer
@@ -102,7 +105,8 @@ def _make(target: Path, sign: Callable[[Path], None], verify: Callable[[Path], N
         try:
             sign(made)
         except Exception as error:  # of a dozen libraries, down to those for HTTP and certificates
-            raise UserError(f"The model was not signed: {_said(error)}") from error
+            fix = "Run the job again later, give `signing-key`, or set `sign` to `never`."
+            raise UserError(f"The model was not signed: {_said(error)}.", fix) from error
         verify(made)
         made.replace(target)
 

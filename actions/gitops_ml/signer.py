@@ -17,7 +17,7 @@ WISHES: tuple[Wish, ...] = ("auto", "required", "never")
 KEY_VARIABLE = "SIGNING_KEY"
 
 _FIX = """\
-Give the action `signing-key`, a private key in PEM, or let this job prove who it is:
+Give the action `signing-key`, a private key in PEM (on a laptop: --key key.pem), or let this job prove who it is:
 
     permissions:
       id-token: write

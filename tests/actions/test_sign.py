@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -22,6 +24,8 @@ from gitops_ml.signer import Identities, Wish, choose, find
 from tests.actions.launching import ACTIONS, PATH, files_of
 from tests.tools.required import need
 
+GITHUB = "https://token.actions.githubusercontent.com"
+WORKFLOW = "octo/churn/.github/workflows/deliver.yml"
 MODEL = b"a model"
 MODEL_HASH = hashlib.sha256(MODEL).hexdigest()
 RECORD = {"model_hash": MODEL_HASH, "size_bytes": 500_000_000}
@@ -323,44 +327,55 @@ def test_a_signature_that_does_not_hold_is_never_left(job: Job, private: Path) -
     assert [path.name for path in job.signature.parent.iterdir()] == ["image.json"]
 
 
-class Refusing(BaseHTTPRequestHandler):
-    """GitHub's place for tokens, when it gives none."""
-
-    def do_GET(self) -> None:
-        self.send_response(403)
-        self.end_headers()
-
-    def log_message(self, *arguments: object) -> None:
-        """Say nothing."""
+def token() -> str:
+    """As GitHub's tokens are, without a signature."""
+    now = int(time.time())
+    said: dict[str, object] = {"iss": GITHUB, "aud": "sigstore", "sub": "repo:octo/churn:ref:refs/heads/main"}
+    said |= {"iat": now - 10, "exp": now + 600, "job_workflow_ref": f"{WORKFLOW}@refs/heads/main"}
+    parts = [json.dumps(part).encode() for part in ({"alg": "none"}, said)]
+    return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in [*parts, b"none"])
 
 
-@pytest.fixture
-def refused(job: Job, tmp_path: Path) -> Iterator[Job]:
-    """A job in a public repository that asks for a token and gets none."""
-    server = HTTPServer(("127.0.0.1", 0), Refusing)
+@pytest.fixture(params=["no token", "no Sigstore"])
+def cut_off(request: pytest.FixtureRequest, job: Job, tmp_path: Path) -> Iterator[Job]:
+    """A job in a public repository that may sign as itself, but gets no token, or does not reach Sigstore."""
+    given = request.param == "no Sigstore"
+
+    class Tokens(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if given else 403)
+            self.end_headers()
+            self.wfile.write(json.dumps({"value": token()} if given else {}).encode())
+
+        def log_message(self, *arguments: object) -> None:
+            """Say nothing."""
+
+    server = HTTPServer(("127.0.0.1", 0), Tokens)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     event = tmp_path / "event.json"
     event.write_text('{"repository": {"private": false}}', encoding="utf-8")
     address = f"http://127.0.0.1:{server.server_port}/token?api-version=2"
     environ = {"ACTIONS_ID_TOKEN_REQUEST_URL": address, "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "proof"}
-    yield Job(job.project, job.temp, environ | {"GITHUB_EVENT_PATH": str(event)})
+    # Nothing listens there.
+    environ |= {"HTTPS_PROXY": "http://127.0.0.1:9", "GITHUB_EVENT_PATH": str(event)}
+    yield Job(job.project, job.temp, environ)
     server.shutdown()
     server.server_close()
 
 
-def test_a_delivery_goes_on_unsigned_when_signing_without_a_key_fails(refused: Job) -> None:
-    assert refused.step("who").outputs == {"signer": "keyless"}
-    done = refused.step("sign")
+def test_a_delivery_goes_on_unsigned_when_signing_without_a_key_fails(cut_off: Job) -> None:
+    assert cut_off.step("who").outputs == {"signer": "keyless"}
+    done = cut_off.step("sign")
     assert (done.code, done.outputs) == (0, {}), done.printed
     assert done.printed.count("::warning::") == 1
     assert "not signed" in done.summary
-    assert refused.record["signature"]["by"] == "none"
+    assert cut_off.record["signature"]["by"] == "none"
 
 
-def test_a_required_signature_that_fails_is_red(refused: Job) -> None:
-    done = refused.step("sign", sign="required")
+def test_a_required_signature_that_fails_is_red(cut_off: Job) -> None:
+    done = cut_off.step("sign", sign="required")
     assert (done.code, len(done.errors)) == (2, 1), done.printed
-    assert refused.record == RECORD
+    assert cut_off.record == RECORD
 
 
 def test_verifying_needs_to_be_told_whose_signature_it_should_be(job: Job) -> None:

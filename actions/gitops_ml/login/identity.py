@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import quote
 
 from gitops_ml.errors import UserError
@@ -48,7 +49,7 @@ class Desk:
         token = self.secret(answer.text("value"))
         if answer.status != 200 or not token:
             raise UserError(f"GitHub gave this job no identity: status {answer.status}.", _GRANT)
-        return Identity(token, claim(token, "sub"), claim(token, "iss"))
+        return Identity(token, _shown(token, "sub"), _shown(token, "iss"))
 
     def secret(self, value: str) -> str:
         """`value`, after the runner was told to show it nowhere."""
@@ -57,11 +58,16 @@ class Desk:
         return value
 
 
-def claim(token: str, name: str) -> str:
-    """What the token says of itself, for a person to read; who receives it checks the signature."""
+def claims(token: str) -> Mapping[str, Any]:
+    """What the token says of itself; who receives it checks the signature. Empty when it is not one of GitHub's."""
     part = token.split(".")[1] if token.count(".") == 2 else ""
     try:
-        found = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))[name]
-    except (ValueError, KeyError, TypeError):
-        return "of this job"
-    return visible(str(found), 200)
+        found = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _shown(token: str, name: str) -> str:
+    """For a person to read."""
+    return visible(str(claims(token).get(name, "of this job")), 200)

@@ -98,7 +98,7 @@ def _as_job(runner: Runner, model: Path, target: Path) -> Signer:
     from gitops_ml.login.web import Web
 
     job = Desk(Web(), runner.environ, runner.mask).identity(signature.AUDIENCE)
-    return signature.as_job(model, job, runner.environ.get("GITHUB_SERVER_URL", ""), target)
+    return signature.as_job(model, job.token, runner.environ.get("GITHUB_SERVER_URL", ""), target)
 
 
 def _leave_unsigned(options: argparse.Namespace, runner: Runner, why: str) -> None:
