@@ -70,9 +70,11 @@ def curve(each: Curve) -> str:
             f"<title>{name}: {wording.plain(x)}, {wording.plain(y)}</title></circle>"
             for x, y in zip(each.x, values, strict=True)
         ]
+    label = f"{each.title}: {each.y_label} over {each.x_label}, of {' and '.join(name for name, _ in drawn)}"
     return (
         f"<figure><figcaption>{escape(visible(each.title, 80))}</figcaption>"
-        f'<svg class="chart" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img">{"".join(parts)}</svg>'
+        f'<svg class="chart" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(visible(label, 200))}">'
+        f"{''.join(parts)}</svg>"
         f'<p class="key"><span class="head">head</span> <span class="base">merge base</span></p></figure>'
     )
 

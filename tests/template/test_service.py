@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.accessibility import assert_accessible
 from tests.fakes.browser_session import Session
 from tests.fakes.moto import moto_server
 from tests.template.workbench import Workbench, set_up
@@ -148,6 +149,24 @@ def test_what_does_not_fit_is_shown_at_its_field(addresses: dict[str, str], brow
     browser.press("Enter")
     browser.until("document.querySelector('#answer .prediction')")
     assert browser.value("document.querySelectorAll('[aria-invalid]').length") == 0
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_the_page_is_accessible_before_and_after_an_answer(
+    addresses: dict[str, str], browser: Session, task: str
+) -> None:
+    need("axe")
+    browser.open(f"{addresses[task]}/docs")
+    assert_accessible(browser)
+    browser.value("document.getElementById('form').noValidate = true")
+    browser.type(field("visits"), "")
+    browser.press("Enter")
+    browser.until("document.querySelector('#answer .error')")
+    assert_accessible(browser)
+    browser.type(field("visits"), "3")
+    browser.press("Enter")
+    browser.until("document.querySelector('#answer .prediction')")
+    assert_accessible(browser)
 
 
 def test_a_script_that_got_into_the_page_would_not_run(addresses: dict[str, str], browser: Session) -> None:

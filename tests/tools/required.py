@@ -18,6 +18,7 @@ _FILES = {
     "workflow-parser": ROOT / ".tools" / "workflow-parser" / "parse.mjs",
     "openapi": ROOT / ".tools" / "openapi" / "api.github.com.json",
     "mlflow": ROOT / ".tools" / "mlflow" / "bin" / "mlflow",
+    "axe": ROOT / ".tools" / "axe" / "axe.min.js",
     "mermaid": ROOT / ".tools" / "mermaid" / "mermaid.min.js",
     "docker-compose": ROOT / ".tools" / "docker" / "cli-plugins" / "docker-compose",
 }
