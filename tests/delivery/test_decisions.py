@@ -88,6 +88,29 @@ def test_unreadable_evidence_is_no_evidence_until_it_is_gathered_again() -> None
     assert check(simulation.world(), "production", release, "review")[2].outcome == "failed"
 
 
+def test_forged_evidence_that_becomes_unreadable_takes_no_proof_away() -> None:
+    """Shrunk from a history. The forged file belongs to no deployment, so what it said or not holds nothing up."""
+    simulation = grown()
+    release = newest(simulation).release
+    simulation.forge("staging", release)
+    simulation.corrupt("staging", release)
+    assert plan(simulation.world(), "staging", simulation.targets["staging"]).action == "nothing"
+    simulation.settle()
+
+
+def test_forged_evidence_in_the_place_of_missing_one_is_asked_for_again() -> None:
+    simulation = grown()
+    release = newest(simulation).release
+    simulation.drift("staging")
+    simulation.advance(simulation.start("staging", dt.timedelta()), 4)
+    simulation.runs.clear()  # the runner is lost before the evidence
+    simulation.forge("staging", release)
+    found = check(simulation.world(), "production", release, "review")[2]
+    assert (found.outcome, "not trusted" in found.why) == ("waiting", True)
+    assert plan(simulation.world(), "staging", simulation.targets["staging"]).action == "deploy"
+    simulation.settle()
+
+
 def test_a_file_whose_parts_do_not_belong_together_is_not_applied(monkeypatch: pytest.MonkeyPatch) -> None:
     simulation = grown()
     old, new = simulation.healthy["production"][-2:]
