@@ -21,7 +21,7 @@ NO_GIT = (
     "git is needed and was not found. Install it with your package manager, such as `apt-get install git`."
 )
 OLD_GIT = "git 2.28 or newer is needed, this is {version}. Update it with your package manager."
-NO_UV = "uv is needed and was not found. Install it with `pipx install uv` or `python3 -m pip install uv`."
+NO_UV = "uv is needed and was not found. Install it with `pipx install uv`, or see https://docs.astral.sh/uv."
 
 
 def git_version() -> tuple[int, ...] | None:

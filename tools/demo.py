@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import html
+import json
 import os
-import re
 import shutil
 import sys
 import tempfile
@@ -14,7 +13,8 @@ from pathlib import Path
 
 from tools.demo_delivery import Machine, deliver, find_machine
 from tools.demo_step import Demo, DemoError
-from tools.template_files import RenderError, copy_template, render
+from tools.template_files import ROOT, RenderError, copy_template, render
+from tools.terminal import plain
 
 SLUG = "tumour-triage"
 BRANCH = "weaker-regularisation"
@@ -39,6 +39,14 @@ def environment() -> dict[str, str]:
     return kept | IDENTITY
 
 
+def python_version(running: tuple[int, int] = sys.version_info[:2]) -> str:
+    """The answer to `python_version`: the Python that runs this, so that uv need not download one; else the default."""
+    questions = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
+    offered: list[str] = questions["python_version"]
+    version = ".".join(map(str, running))
+    return version if version in offered else offered[0]
+
+
 def generate(parent: Path, environ: Mapping[str, str], deploy_target: str = "registry") -> Path:
     """Generate the project anew below `parent`; what an earlier demo left there is replaced.
 
@@ -49,11 +57,9 @@ def generate(parent: Path, environ: Mapping[str, str], deploy_target: str = "reg
         if (parent / name).exists():
             shutil.rmtree(parent / name)
     environ = {**environ, "GIT_CEILING_DIRECTORIES": str(parent)}
+    answers = {"project_slug": SLUG, "python_version": python_version(), "deploy_target": deploy_target}
     with tempfile.TemporaryDirectory() as scratch:
-        template = copy_template(Path(scratch, "template"))
-        project, _ = render(
-            template, parent, {"project_slug": SLUG, "deploy_target": deploy_target}, environ=environ
-        )
+        project, _ = render(copy_template(Path(scratch, "template")), parent, answers, environ=environ)
     return project
 
 
@@ -76,14 +82,6 @@ def play(demo: Demo) -> str:
     return report.read_text(encoding="utf-8")
 
 
-def plain(report: str) -> str:
-    """The report's Markdown for a terminal: without its charts and HTML, with characters instead of entities."""
-    without_charts = re.sub(
-        r"<details><summary>Charts</summary>.*?</details>\n+", "", report, flags=re.DOTALL
-    )
-    return html.unescape(re.sub(r"</?[a-z]+>|<!--.*?-->", "", without_charts))
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("parent", type=Path, help="folder for the generated project")
@@ -91,21 +89,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     environ = environment()
     machine, missing = look_for_machine(environ)
     print(f"Generating {SLUG} in {parent} ...", flush=True)
+    if machine is None:
+        print(f"It ends with the report, without delivery: {missing}.", flush=True)
     try:
         project = generate(parent, environ, "compose" if machine else "registry")
         demo = Demo(project, environ)
-        print(f"\n{plain(play(demo))}\n")
+        print(f"\nWhat a reviewer would read:\n\n{plain(play(demo))}\n")
         if machine is not None:
             print("That change is turned down. Delivery goes on from main:", flush=True)
             demo.run("going back to main", ["git", "switch", "--quiet", "main"])
-            print("\n" + "\n".join(f"  {line}" for line in deliver(demo, machine)) + "\n")
+            print("\nWhat ran where:\n\n" + "\n".join(f"  {line}" for line in deliver(demo, machine)))
+            print("\nThe rollback brought back the first release: the same bytes, and nothing was built.\n")
     except (DemoError, RenderError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     if machine is None:
-        print(f"Delivery was skipped: {missing}.\n")
+        print(f"Delivery was skipped: {missing}.\nREADME.md says how to get it; run make demo again then.\n")
     print(f"  project  {project}")
-    print(f"  MLflow   {project / 'mlflow.db'}; make ui, there, shows it")
+    print(f"  MLflow   {project / 'mlflow.db'}; make ui, there, shows it (needs uv)")
     print(f"Open next: {project / 'reports' / 'diff' / 'report.html'}")
     return 0
 

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import subprocess
 from pathlib import Path
 
 from tests.template.workbench import Workbench, running_python
+from tests.tools.fresh_machine import fenced
 from tools.template_files import ROOT, render
 
 PAGE = ROOT / "docs" / "getting-started.md"
-BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ADDRESS = "git@github.com:your-organisation/tumour-triage.git"
-# `make demo` has tests of its own, and the template is generated here from this checkout instead of from GitHub.
+# The README says these too, and tests/image/test_fresh_machine.py follows it. The template is generated here from this
+# checkout.
 PLAYED_ELSEWHERE = ("make demo", "uv tool install", "cookiecutter gh:")
 
 
 def commands() -> list[str]:
-    return [line for block in BLOCK.findall(PAGE.read_text(encoding="utf-8")) for line in block.splitlines()]
+    return [line for block in fenced(PAGE.read_text(encoding="utf-8")) for line in block.splitlines()]
 
 
 def test_the_page_works_from_top_to_bottom(template: Path, environ: dict[str, str], tmp_path: Path) -> None:
@@ -27,8 +27,10 @@ def test_the_page_works_from_top_to_bottom(template: Path, environ: dict[str, st
     origin = tmp_path / "origin.git"
     subprocess.run(["git", "init", "--quiet", "--bare", str(origin)], check=True, env=environ)
     bench, ran = Workbench(project, environ), []
+    followed = "".join(fenced((ROOT / "README.md").read_text(encoding="utf-8"))).splitlines()
     for command in commands():
         if command.startswith(PLAYED_ELSEWHERE):
+            assert command in followed
             continue
         outcome = bench.run(
             "bash", "-euo", "pipefail", "-c", command.replace(ADDRESS, shlex.quote(str(origin)))
