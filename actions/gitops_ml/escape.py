@@ -22,6 +22,8 @@ _MARKS = re.compile(r"(?![,;'%(/=])" + _ANY_MARK.pattern)
 # Where emoji (`:x:`) and addresses (`x://y`, `www.x`) are cut.
 _AFTER_COLON = re.compile(r"(?<=:)(?=[A-Za-z0-9+_/-])")
 _WWW = re.compile(r"(?<=www)(?=\.)", re.IGNORECASE)
+# An address without query, fragment, user or anything that Markdown could read.
+_PAGE = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(?:/[A-Za-z0-9._~%-]+)*/?")
 _ISSUE = re.compile(r"\b(GH)(?=-\d)", re.IGNORECASE)
 
 
@@ -104,6 +106,11 @@ def code(text: str, cap: int = 80) -> str:
         for character in line
     )
     return f"<code>{inner}</code>"
+
+
+def link(shown: str, address: str) -> str:
+    """`shown`, which is inert already, as a link to `address` where that is the plain address of a page."""
+    return f"[{shown}]({address})" if _PAGE.fullmatch(address) else shown
 
 
 def label(text: str, cap: int = 40) -> str:

@@ -92,6 +92,12 @@ class GitHub:
                 "Pass it to the step:\n\n    env:\n      GITHUB_TOKEN: ${{ github.token }}\n",
             )
 
+    @classmethod
+    def of_job(cls, environ: Mapping[str, str], from_fork: bool = False) -> GitHub:
+        """The API of the forge whose runner runs this job, with the job's token."""
+        api = environ.get("GITHUB_API_URL") or "https://api.github.com"
+        return cls(api, environ.get("GITHUB_TOKEN", ""), from_fork)
+
     def get(self, path: str, **query: str | int) -> Any:
         """The JSON at `path`; raises `UserError` when refused."""
         return self._checked("GET", self._url(path, query)).json()

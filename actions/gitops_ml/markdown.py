@@ -6,12 +6,11 @@ numbers; the rest is folded. What does not fit is dropped in the order of `PLAN`
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gitops_ml import wording
-from gitops_ml.escape import code, prose
+from gitops_ml.escape import code, link, prose
 from gitops_ml.mermaid import charts
 from gitops_ml.report import Comparison, GateResult, Metric, Report
 from gitops_ml.runner import SUMMARY_LIMIT_BYTES
@@ -21,7 +20,6 @@ COMMENT_LIMIT = 59_000
 # GitHub drops a summary over 1 MiB whole, and other steps of the job write into the same one.
 SUMMARY_LIMIT = SUMMARY_LIMIT_BYTES // 2
 _UNBROKEN = "\u00a0"
-_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(?:/[A-Za-z0-9._~%-]+)*/?")
 
 
 @dataclass(frozen=True)
@@ -371,4 +369,4 @@ def _footer(context: Context, dropped: str) -> str:
 
 
 def _run_link(context: Context) -> str:
-    return f"[this run]({context.run_url})" if _URL.fullmatch(context.run_url) else "this run"
+    return link("this run", context.run_url)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 
 import pytest
-from gitops_ml.escape import ELLIPSIS, code, label, prose, visible
+from gitops_ml.escape import ELLIPSIS, code, label, link, prose, visible
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -97,3 +97,21 @@ def test_a_label_cannot_leave_its_quotes(text: str) -> None:
     shown = label(text)
     assert 0 < len(shown) <= 40
     assert not set(shown) & set("\"'`{}[]<>#;&%\\|\n\r:@$")
+
+
+@pytest.mark.parametrize(
+    ("address", "written"),
+    [
+        ("https://github.com/octo/model/commit/0f", "[run](https://github.com/octo/model/commit/0f)"),
+        ("http://[::1]:3000/octo/model", "[run](http://[::1]:3000/octo/model)"),
+        ("", "run"),
+        ("/octo/model", "run"),
+        ("javascript:alert(1)", "run"),
+        ("https://ann@evil.example/octo", "run"),
+        ("https://evil.example/a?b=c", "run"),
+        ("https://evil.example/a) [b](https://c", "run"),
+        ("https://evil.example/a\n", "run"),
+    ],
+)
+def test_only_a_plain_address_of_a_page_is_linked(address: str, written: str) -> None:
+    assert link("run", address) == written

@@ -7,7 +7,6 @@ inert here.
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -19,13 +18,12 @@ from gitops_ml.delivery.release import Manifest, short
 from gitops_ml.delivery.story import Commit, Story
 from gitops_ml.delivery.trailers import REQUESTED_BY
 from gitops_ml.delivery.world import World
-from gitops_ml.escape import code, prose
+from gitops_ml.escape import code, link, prose
 from gitops_ml.wording import aligned, count, signed
 
 MOST_METRICS = 12
 # GitHub's limit is 65,536; everything in here is capped, so this is never reached by what is meant.
 LIMIT = 60_000
-_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(?:/[A-Za-z0-9._~%-]+)*/?")
 _ICONS = {"passed": "✅", "waiting": "⏳", "later": "👤", "failed": "❌"}
 
 
@@ -154,7 +152,7 @@ class Letter:
 
     def _commit(self, commit: Commit) -> str:
         sha = commit.sha[:7]
-        shown = f"[`{sha}`]({self.page}/commit/{commit.sha})" if _URL.fullmatch(self.page) else f"`{sha}`"
+        shown = link(f"`{sha}`", f"{self.page}/commit/{commit.sha}")
         number = f" (#{commit.number})" if commit.number else ""
         return f"- {shown} {prose(commit.subject, 120)}{number}"
 
@@ -171,11 +169,11 @@ class Letter:
         )
         # The address is the record's own word: only a page of this repository is linked.
         url = evidence.run.url
-        ours = self.page and url.startswith(f"{self.page}/actions/runs/") and _URL.fullmatch(url)
+        ours = self.page and url.startswith(f"{self.page}/actions/runs/")
         return [
             checks,
             f"{evidence.at.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC",
-            f"[run]({url})" if ours else "-",
+            link("run", url) if ours else "-",
         ]
 
     def _gates(self) -> str:

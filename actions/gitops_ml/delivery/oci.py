@@ -18,6 +18,7 @@ from urllib.parse import urlencode, urlsplit
 import urllib3
 
 from gitops_ml.delivery.registry_login import Login, find_login
+from gitops_ml.delivery.typed import as_digest
 from gitops_ml.errors import UserError
 from gitops_ml.inputs import shown
 
@@ -32,7 +33,6 @@ LIMIT_BYTES = 4 * 1024 * 1024
 ATTEMPTS = 4
 _TIMEOUT = urllib3.Timeout(connect=10.0, read=60.0)
 _PARAMETER = re.compile(r'([a-zA-Z_]+)="([^"]*)"')
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _DOCKER_HUB = "docker.io"
 
 
@@ -96,7 +96,7 @@ class Repository:
         self._check(answer, 200, f"read {reference}")
         digest = "sha256:" + hashlib.sha256(answer.body).hexdigest()
         for said in (answer.headers.get("docker-content-digest"), reference):
-            if said is not None and _DIGEST.fullmatch(said) and said != digest:
+            if as_digest(said) not in (None, digest):
                 raise UserError(
                     f"{self.name} sent {digest} for {reference}, and says that it is {said}.",
                     "The registry, or something in front of it, changes images. Nothing was changed here.",

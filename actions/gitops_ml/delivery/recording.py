@@ -6,13 +6,12 @@ import datetime as dt
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
 from gitops_ml.delivery.git import Git
 from gitops_ml.delivery.pipeline import Pipeline
-from gitops_ml.delivery.release import Artifacts, Manifest, release_id
+from gitops_ml.delivery.release import Artifacts, Manifest, Origin, release_id
 from gitops_ml.delivery.typed import Image, ModelName, Run
 from gitops_ml.errors import UserError
 from gitops_ml.inputs import load_json, read_bytes, shown
@@ -20,7 +19,6 @@ from gitops_ml.provenance import Provenance
 from gitops_ml.reports import Reports, read_reports
 from gitops_ml.strict_yaml import load_yaml
 
-Origin = Literal["pull request", "run cache", "main"]
 CONTRACT_LIMIT_BYTES = 5 * 1024 * 1024
 _FIX = "Build, push and record in one job, from one checkout."
 

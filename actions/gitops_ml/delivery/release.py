@@ -56,6 +56,10 @@ def short(release: str | None) -> str:
     return "none" if release is None else release[:10]
 
 
+# Where the model of a release was trained.
+Origin = Literal["pull request", "run cache", "main"]
+
+
 class Manifest(Strict):
     """`releases/<id>.json`: a release and what is known of its making. Written once, never changed.
 
@@ -71,7 +75,7 @@ class Manifest(Strict):
     primary: Annotated[str, Field(max_length=80)] | None = None
     metrics: Annotated[Mapping[str, Number], Field(max_length=200)] = Field(default_factory=dict)
     model_name: ModelName | None = None
-    trained: Literal["pull request", "run cache", "main"] = "main"
+    trained: Origin = "main"
     pull_request: Ordinal | None = None
     # Unpacked and with its base.
     image_bytes: Annotated[int, Field(ge=0, le=10**15)] | None = None

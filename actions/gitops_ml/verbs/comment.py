@@ -59,11 +59,7 @@ def run(options: argparse.Namespace, runner: Runner) -> int:
     if options.dry_run:
         return _print(options)
     event = read_event(runner.environ)
-    github = GitHub(
-        runner.environ.get("GITHUB_API_URL", "https://api.github.com"),
-        runner.environ.get("GITHUB_TOKEN", ""),
-        event.from_fork,
-    )
+    github = GitHub.of_job(runner.environ, event.from_fork)
     if event.run is not None:
         return _after_run(options, runner, github, event, event.run)
     if event.pull_request is not None:

@@ -16,9 +16,9 @@ from gitops_ml.delivery.git import Git
 from gitops_ml.delivery.handover import take_over
 from gitops_ml.delivery.journal import release_to_use
 from gitops_ml.delivery.merged import pull_of
-from gitops_ml.delivery.recording import Build, Origin, check_image, check_place, manifest
+from gitops_ml.delivery.recording import Build, check_image, check_place, manifest
 from gitops_ml.delivery.records import load_facts, to_files
-from gitops_ml.delivery.release import short
+from gitops_ml.delivery.release import Origin, short
 from gitops_ml.delivery.remote import fetch_main
 from gitops_ml.delivery.run import this_run
 from gitops_ml.delivery.state import StateBranch
@@ -194,10 +194,7 @@ def search(options: argparse.Namespace, runner: Runner, git: Git) -> Search:
         raise UserError(
             "There is no GITHUB_REPOSITORY to ask for the pull request.", "Run this in a workflow."
         )
-    github = GitHub(
-        runner.environ.get("GITHUB_API_URL", "https://api.github.com"), runner.environ.get("GITHUB_TOKEN", "")
-    )
-    return Search(github, repository, git, options.remote)
+    return Search(GitHub.of_job(runner.environ), repository, git, options.remote)
 
 
 def say(runner: Runner, sentence: str) -> None:
