@@ -8,14 +8,11 @@ from pathlib import Path
 
 import pytest
 from gitops_ml import cli
-from gitops_ml.delivery.dashboard import render_dashboard, server_address
+from gitops_ml.delivery.dashboard import render_dashboard
 from gitops_ml.delivery.release import short
 
 from tests.delivery.shop import Shop
-from tests.fakes.accessibility import assert_accessible
 from tests.fakes.browser import open_page
-from tests.fakes.browser_session import Session
-from tests.tools.required import need
 
 ADDRESS = "https://github.com/octo/model"
 HOSTILE = "\"><script>alert(1)</script><img src=https://evil.example/x onerror='1'>"
@@ -83,19 +80,6 @@ def test_it_asks_nobody_and_runs_no_other_script(shop: Shop, tmp_path: Path) -> 
     assert re.findall(r'(?:src|href)="(?!data:|https://github\.com/octo/model/)[^"]*"', opened.document) == []
 
 
-def test_it_is_accessible(shop: Shop, tmp_path: Path) -> None:
-    need("axe")
-    with Session(tmp_path / "profile") as browser:
-        for name, healthy in (("sound", True), ("alarming", False)):
-            shop.ship()
-            shop.release()
-            shop.deploy("staging", healthy=healthy)
-            page = tmp_path / f"{name}.html"
-            page.write_text(page_of(shop), encoding="utf-8")
-            browser.open(page.as_uri())
-            assert_accessible(browser)
-
-
 def test_a_run_that_names_another_place_is_no_link(shop: Shop) -> None:
     manifest = shop.ship()
     world = shop.world()
@@ -104,24 +88,6 @@ def test_a_run_that_names_another_place_is_no_link(shop: Shop) -> None:
     )
     world.facts.releases[manifest.release] = told  # type: ignore[index]
     assert "evil.example" not in render_dashboard(world, "octo/model", ADDRESS)
-
-
-@pytest.mark.parametrize(
-    ("environ", "remote", "address"),
-    [
-        (
-            {"GITHUB_SERVER_URL": "https://ghe.example", "GITHUB_REPOSITORY": "a/b"},
-            "",
-            "https://ghe.example/a/b",
-        ),
-        ({}, "git@github.com:octo/model.git", "https://github.com/octo/model"),
-        ({}, "https://github.com/octo/model.git", "https://github.com/octo/model"),
-        ({}, "https://token@github.com/octo/model.git", ""),
-        ({}, "/srv/git/model.git", ""),
-    ],
-)
-def test_the_repositorys_address(environ: dict[str, str], remote: str, address: str) -> None:
-    assert server_address(environ, remote) == address
 
 
 def test_the_verb_writes_the_page(shop: Shop, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

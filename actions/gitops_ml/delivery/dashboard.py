@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from gitops_ml import pictures, wording
 from gitops_ml.delivery.deployment import Deployment
 from gitops_ml.delivery.release import Manifest, short
-from gitops_ml.delivery.status import Row, pending, rows
+from gitops_ml.delivery.status import WRONG, Row, pending, rows
 from gitops_ml.delivery.world import World
 from gitops_ml.page import Cell, bullets, code, document, section, table, text
 
 SHOWN_DEPLOYMENTS = 50
 SHOWN_RELEASES = 200
 SHOWN_METRICS = 6
-_WRONG = ("failed", "unhealthy", "drifted", "revoked")
 _MARKS = {"in sync": "✓", "empty": "–", "behind": "…", "deploying": "…"}
 
 
 def render_dashboard(world: World, name: str, address: str = "") -> str:
     """`world` as one page that needs nothing else; `address` of the repository on its server makes links."""
     found = rows(world)
-    wrong = [row for row in found if row.state in _WRONG]
+    wrong = [row for row in found if row.state in WRONG]
     releases = sorted(world.facts.releases.values(), key=lambda item: item.sequence)
     unreadable = [f"{path} is unreadable and counts as absent" for path in sorted(world.facts.unreadable)]
     body = [
@@ -54,7 +53,7 @@ def _header(name: str, wrong: Sequence[Row], now: dt.datetime) -> str:
 def _environments(found: Sequence[Row], address: str) -> str:
     lines: list[tuple[str, Sequence[Cell]]] = []
     for row in found:
-        kind = "fail" if row.state in _WRONG else ""
+        kind = "fail" if row.state in WRONG else ""
         metric: Cell = "-"
         if row.primary is not None:
             metric = (f"{text(row.primary[0], 60)} {wording.plain(row.primary[1])}", row.primary[1])
@@ -205,13 +204,3 @@ def _run(url: str, address: str) -> str:
 
 def _link(url: str, said: str) -> str:
     return f'<a href="{text(url, 400)}">{text(said)}</a>' if url else code(said)
-
-
-def server_address(environ: Mapping[str, str], remote: str) -> str:
-    """The repository's address on the web: of the run, else of the remote; empty when that is no web address."""
-    server, repository = environ.get("GITHUB_SERVER_URL", ""), environ.get("GITHUB_REPOSITORY", "")
-    if server.startswith("https://") and repository:
-        return f"{server.rstrip('/')}/{repository}"
-    if remote.startswith("git@") and remote.count(":") == 1:
-        remote = "https://" + remote.removeprefix("git@").replace(":", "/")
-    return remote.removesuffix(".git") if remote.startswith("https://") and "@" not in remote else ""

@@ -14,6 +14,8 @@ from gitops_ml.delivery.world import Desired, World
 from gitops_ml.escape import visible
 
 State = Literal["in sync", "behind", "deploying", "failed", "unhealthy", "drifted", "revoked", "empty"]
+# Where somebody has to look; the others are as they should be, or on the way there.
+WRONG: tuple[State, ...] = ("failed", "unhealthy", "drifted", "revoked")
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ import argparse
 import datetime as dt
 from pathlib import Path
 
+from gitops_ml.delivery.access import find_place
 from gitops_ml.delivery.checkout import find_main, find_state, open_repository, read_world
-from gitops_ml.delivery.dashboard import render_dashboard, server_address
+from gitops_ml.delivery.dashboard import render_dashboard
 from gitops_ml.errors import UserError
 from gitops_ml.runner import Runner
 from gitops_ml.verbs.status import fetch
@@ -31,12 +32,9 @@ def run(options: argparse.Namespace, runner: Runner) -> int:
     world = read_world(
         git, find_main(git, options.remote), find_state(git, options.remote), dt.datetime.now(dt.UTC)
     )
-    address = server_address(runner.environ, git.try_("remote", "get-url", options.remote).text)
-    name = (
-        "/".join(address.split("/")[-2:])
-        if address
-        else Path(git.run("rev-parse", "--show-toplevel").text).name
-    )
+    place = find_place(git, options.remote, runner.environ)
+    name = Path(git.run("rev-parse", "--show-toplevel").text).name if place is None else place.repository
+    address = "" if place is None else place.page
     page: Path = options.output
     try:
         page.parent.mkdir(parents=True, exist_ok=True)

@@ -9,10 +9,8 @@ from pathlib import Path
 from gitops_ml.delivery.checkout import find_main, find_state, open_repository, read_world
 from gitops_ml.delivery.git import Git
 from gitops_ml.delivery.state import BRANCH
-from gitops_ml.delivery.status import rows, table
+from gitops_ml.delivery.status import WRONG, rows, table
 from gitops_ml.runner import Runner
-
-WRONG = ("failed", "unhealthy", "drifted", "revoked")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, runner: Runner) -> int:
-    git = open_repository(options.repository)
+    git = open_repository(options.repository, runner.environ)
     if not options.offline:
         fetch(git, options.remote, runner)
     main, state = find_main(git, options.remote), find_state(git, options.remote)

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, runner: Runner) -> int:
-    git = open_repository(options.repository)
+    git = open_repository(options.repository, runner.environ)
     if not options.offline:
         fetch(git, options.remote, runner)
     wanted = (
