@@ -91,6 +91,16 @@ def read_scope(repository: Path, base: str, head: str, harmless: Sequence[str]) 
     return decide([path for path in listed.split("\0") if path], harmless, found)
 
 
+def kept_by_dvc(repository: Path, commits: Iterable[str | None]) -> bool:
+    """Whether any of the `commits` holds a file that `dvc add` wrote; None and unknown ones hold nothing."""
+    for commit in commits:
+        if commit is not None and _COMMIT.fullmatch(commit):
+            listed = _git(repository, "ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)
+            if any(name.endswith(".dvc") for name in (listed or "").split("\0")):
+                return True
+    return False
+
+
 def resolve(repository: Path, name: str) -> str:
     """The full hash of the commit `name`, or `name` itself when git does not know it."""
     found = _git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")

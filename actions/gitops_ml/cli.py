@@ -14,6 +14,7 @@ VERBS: dict[str, str] = {
     "check": "say whether a change of environments/ may be merged, by main's own policy",
     "comment": "post a run's report as the one sticky comment of its pull request",
     "completion": "print the script that completes this command line in bash, fish or zsh",
+    "data": "fetch data from the remote of DVC that main names, or run a command with the right to it",
     "deploy": "bring one environment to where main is, and prove it",
     "dashboard": "write one page with every environment, release and deployment",
     "diff": "compare two reports folders under gates.yaml and write the report",

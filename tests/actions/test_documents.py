@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from gitops_ml.cli import VERBS, build_parser
+from gitops_ml.data.access import GIVEN
 
 from tools import document_actions
 from tools.document_actions import BEGIN, END, DocumentError, document, read_action, rewrite
@@ -139,13 +140,14 @@ def test_every_input_reaches_the_script_by_the_environment(name: str) -> None:
         assert re.search(rf"\binputs\.{re.escape(given)}\b", text), given
     assert "${{" not in script(name)
     # Accounts and roles are known to the login by the names of their variables, as its messages are.
-    paths = (ROOT / "actions" / "gitops_ml" / "login").glob("*.py") if name == "registry-login" else ()
+    logins = {"registry-login": "login", "data-remote": "data"}
+    paths = (ROOT / "actions" / "gitops_ml" / logins[name]).glob("*.py") if name in logins else ()
     read = "".join(path.read_text(encoding="utf-8") for path in paths)
     for step in load(name)["runs"]["steps"]:
         for variable in step.get("env") or {}:
             if (
                 variable not in ("GITOPS_ML_NEEDS", "GITHUB_TOKEN", "SIGNING_KEY")
-                and f'"{variable}"' not in read
+                and f'"{variable.removeprefix(GIVEN)}"' not in read
             ):
                 assert f"${variable}" in step["run"], (name, variable)
 

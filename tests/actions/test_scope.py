@@ -233,6 +233,26 @@ def test_the_verb_excuses_no_job_when_it_trains(repository: Repository, tmp_path
     assert (found["train"], found["not-needed"]) == ("true", "")
 
 
+@pytest.mark.parametrize(
+    ("files", "kept", "idle"),
+    [
+        ({"params.yaml": "C: 2\n"}, "false", "fetch"),
+        ({"data/rows.csv.dvc": "outs: []\n"}, "true", ""),
+        ({"data/rows.dvc/a.csv": "1\n"}, "false", "fetch"),
+    ],
+)
+def test_data_are_fetched_only_where_dvc_keeps_some(
+    repository: Repository, tmp_path: Path, files: dict[str, str], kept: str, idle: str
+) -> None:
+    repository.commit(files)
+    outputs = tmp_path / "outputs"
+    words = ("none", "scope", f"--base={repository.base}", "--jobs=train", "--data-jobs=fetch")
+    done = launch(repository.path, tmp_path / "runner", *words, environ={"GITHUB_OUTPUT": str(outputs)})
+    assert done.returncode == 0, done.stderr
+    found = files_of(outputs)
+    assert (found["train"], found["kept-by-dvc"], found["not-needed"]) == ("true", kept, idle)
+
+
 def test_a_bad_pattern_is_an_error_not_a_decision(repository: Repository, tmp_path: Path) -> None:
     done = launch(repository.path, tmp_path / "runner", "none", "scope", "--base=main", "--harmless=!docs/**")
     assert done.returncode == 2

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import shutil
+import threading
 import tomllib
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import yaml
+from gitops_ml.cli import build_parser
+from gitops_ml.errors import UserError
+from gitops_ml.runner import Runner
+from gitops_ml.verbs import data
 
 from tests.fakes.moto import moto_server
 from tests.template.workbench import Workbench, set_up
@@ -23,6 +31,7 @@ client.create_bucket(Bucket="lake")
 """
 # What is trained does not matter here.
 DUMMY = {"estimator": "sklearn.dummy.DummyClassifier", "params": {}}
+CANARY = "canaryinthecoalmine"
 # Nobody answers there: the port of a service that no machine has any more.
 NOWHERE = "http://127.0.0.1:9"
 ADDRESSES = {
@@ -55,6 +64,10 @@ def first(
     bench.succeed("make", "train")
     bench.succeed(".venv/bin/python", "-c", BUCKET)
     assert "1 file pushed" in bench.succeed("make", "push").printed
+    # As the workflow does it, where one job trains and another one, which has only the files, may write to the remote.
+    shutil.rmtree(bench.project / ".dvc" / "cache" / "runs")
+    (bench.project / "dvc.lock").unlink()
+    bench.succeed("make", "keep")
     bench.succeed("make", "push", "RUNS=1")
     return bench
 
@@ -140,6 +153,130 @@ def test_a_step_that_fails_costs_no_earlier_result(first: Workbench) -> None:
         assert "nowhere" in first.fail("make", "train").errors[0]
     assert first.bytes(*names) == before
     assert "Running stage" not in first.succeed("make", "train").printed
+
+
+class Listener(BaseHTTPRequestHandler):
+    """Somebody else's S3, who writes down what is sent there."""
+
+    heard: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.heard.append(f"{self.path} {self.headers}")
+        self.send_response(403)
+        self.end_headers()
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[tuple[str, list[str]]]:
+    """The address of a listener, and what it hears."""
+    Listener.heard.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Listener) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", Listener.heard
+        server.shutdown()
+
+
+def run_verb(bench: Workbench, tmp_path: Path, **options: str) -> tuple[int, str]:
+    """`gitops-ml data` in the checkout of main, with the right to the remote; its code and its error."""
+    given = {
+        "GITOPS_ML_DVC_ACCOUNT": CANARY,
+        "GITOPS_ML_DVC_SECRET": CANARY,
+        "GITOPS_ML_DVC_REGION": "us-east-1",
+        "GITOPS_ML_DVC_ENDPOINT": bench.environ["AWS_ENDPOINT_URL"],
+    }
+    plain = {name: value for name, value in bench.environ.items() if not name.startswith("AWS_")}
+    words = [f"--{name}={value}" for name, value in options.items()]
+    parser = build_parser("data")
+    stderr = io.StringIO()
+    runner = Runner({**plain, **given, "RUNNER_TEMP": str(tmp_path)}, stderr)
+    arguments = parser.parse_args(["data", f"--working-directory={bench.project}", *words])
+    try:
+        return data.run(arguments, runner), stderr.getvalue()
+    except UserError as error:
+        return 2, error.message
+
+
+def test_a_job_fetches_what_a_pull_request_names(first: Workbench, second: Workbench, tmp_path: Path) -> None:
+    fetched = tmp_path / "fetched"
+    pointers = f"{second.project}\n{first.project}"
+    assert run_verb(first, tmp_path, pointers=pointers, into=str(fetched)) == (0, "")
+    assert len([path for path in fetched.rglob("*") if path.is_file()]) == 1
+    shutil.copytree(fetched, second.project / ".dvc" / "cache")
+    second.succeed(".venv/bin/python", "scripts/data", "check")
+    assert second.bytes(DATA) == first.bytes(DATA)
+
+
+HOSTILE_CONFIG = """
+[core]
+    remote = storage
+['remote "storage"']
+    url = s3://lake/dvc
+    endpointurl = {address}
+"""
+HOSTILE_POINTER = """
+deps:
+- path: remote://storage/rows.csv
+  etag: "1"
+outs:
+- md5: {md5}
+  hash: md5
+  path: rows.csv
+  remote: storage
+"""
+
+
+def test_a_pull_request_cannot_choose_who_gets_the_credentials(
+    first: Workbench, second: Workbench, elsewhere: tuple[str, list[str]], tmp_path: Path
+) -> None:
+    address, heard = elsewhere
+    (second.project / ".dvc" / "config").write_text(HOSTILE_CONFIG.format(address=address), encoding="utf-8")
+    (second.project / ".dvc" / "config.local").write_text(
+        HOSTILE_CONFIG.format(address=address), encoding="utf-8"
+    )
+    md5 = yaml.safe_load((first.project / f"{DATA}.dvc").read_text(encoding="utf-8"))["outs"][0]["md5"]
+    (second.project / "data" / "rows.csv.dvc").write_text(HOSTILE_POINTER.format(md5=md5), encoding="utf-8")
+    code, _ = run_verb(first, tmp_path, pointers=str(second.project), into=str(tmp_path / "fetched"))
+    assert code == 0
+    assert heard == []
+    # The same files do reach the stranger where DVC itself believes them.
+    canary = {"AWS_ACCESS_KEY_ID": CANARY, "AWS_SECRET_ACCESS_KEY": CANARY}
+    environ = {name: value for name, value in second.environ.items() if name != "AWS_ENDPOINT_URL"} | canary
+    Workbench(second.project, environ).fail(".venv/bin/dvc", "fetch", f"{DATA}.dvc")
+    assert any(CANARY in request for request in heard)
+
+
+def test_what_the_remote_lacks_is_named(first: Workbench, second: Workbench, tmp_path: Path) -> None:
+    pointer = second.project / f"{DATA}.dvc"
+    pointer.write_text("outs:\n- md5: " + "0" * 32 + "\n  hash: md5\n  path: x\n", encoding="utf-8")
+    code, said = run_verb(first, tmp_path, pointers=str(second.project), into=str(tmp_path / "fetched"))
+    assert code == 2
+    assert "does not hold what is named in" in said
+    assert "breast_cancer.csv.dvc: file 1" in said
+
+
+def test_main_alone_names_the_remote(first: Workbench, second: Workbench, tmp_path: Path) -> None:
+    with first.changed(".dvc/config", "    remote = storage\n", ""):
+        code, said = run_verb(first, tmp_path, pointers=str(second.project), into=str(tmp_path / "fetched"))
+    assert (code, said) == (2, ".dvc/config of main names no remote.")
+
+
+def test_a_command_has_the_right_and_not_what_it_was_made_of(first: Workbench, tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    code, _ = run_verb(first, tmp_path, command=f"env >{seen}; dvc push {DATA}.dvc")
+    assert code == 0
+    variables = dict(
+        line.split("=", 1) for line in seen.read_text(encoding="utf-8").splitlines() if "=" in line
+    )
+    assert variables["AWS_SECRET_ACCESS_KEY"] == CANARY
+    assert not [name for name in variables if name.startswith(("GITOPS_ML_DVC_", "ACTIONS_ID_TOKEN_"))]
+    code, said = run_verb(first, tmp_path, command="exit 3")
+    assert (code, said) == (2, "The command ended with exit code 3: exit 3")
 
 
 @pytest.mark.parametrize("kind", ADDRESSES)
