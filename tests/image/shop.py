@@ -45,6 +45,15 @@ class Shop:
         command = ["run", "--rm", NETWORK, *options, "--entrypoint=/venv/bin/python", self.tag, "-c", code]
         return json.loads(self.docker(*command))
 
+    def health(self, container: str) -> int:
+        """The exit code of the image's own health check, run as the engine runs it."""
+        test = json.loads(
+            self.docker("image", "inspect", "--format={{json .Config.Healthcheck.Test}}", self.tag)
+        )
+        assert test[0] == "CMD", "a check that needs a shell is CMD-SHELL"
+        command = [self.engine.command, "exec", container, *test[1:]]
+        return subprocess.run(command, env=dict(self.engine.environ), capture_output=True).returncode
+
     def layers(self, tag: str) -> list[str]:
         return list(json.loads(self.docker("image", "inspect", "--format={{json .RootFS.Layers}}", tag)))
 

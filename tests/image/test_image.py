@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from gitops_ml.trial import HARDENED, free_port
 
 from tests.delivery import docker_machine
 from tests.delivery.docker_machine import Machine, clients, order
+from tests.image.inside import SLIM, WRITES
 from tests.image.shop import NETWORK, Shop
 from tests.template.workbench import set_up
 from tests.tools.required import ROOT
@@ -97,6 +99,44 @@ def test_it_holds_what_serving_needs_and_nothing_else(shop: Shop) -> None:
     assert set(inside.items()) <= known, "the list of packages must name every package of the image"
 
 
+def test_it_is_slim_and_whole(shop: Shop) -> None:
+    compiled, symbols, folders, licences, estimators = shop.python(SLIM)
+    assert compiled > 100
+    assert (symbols, folders, licences) == ([], [], [])
+    assert estimators > 150
+
+
+def test_batch_and_explanations_work_in_it(shop: Shop, tmp_path: Path) -> None:
+    rows, said = shop.bench.project / "build/test.parquet", tmp_path / "said.parquet"
+    shop.bench.succeed("make", "batch", f"INPUT={rows}", f"OUTPUT={said}")
+    tmp_path.chmod(0o777)
+    volumes = (f"--volume={rows}:/rows.parquet:ro", f"--volume={tmp_path}:/out")
+    predict = ("predict", "--input=/rows.parquet", "--output=/out/image.parquet")
+    shop.docker("run", "--rm", NETWORK, *HARDENED, *volumes, shop.tag, *predict)
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(tmp_path / "image.parquet"), pd.read_parquet(said), rtol=1e-9
+    )
+    port, record = free_port(), dict(shop.plan().golden.rows[0].record)
+    container = shop.engine.start([*HARDENED, NETWORK, f"--env=SERVING_PORT={port}"], shop.tag)
+    try:
+        deadline = time.monotonic() + 120
+        while shop.health(container) != 0:
+            assert time.monotonic() < deadline, shop.engine.logs(container)
+        address, asked = (
+            f"http://127.0.0.1:{port}/predict?explain=true",
+            json.dumps({"records": [record]}).encode(),
+        )
+        request = urllib.request.Request(address, asked, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=60) as response:
+            (answer,) = json.load(response)["predictions"]
+    finally:
+        shop.engine.remove(container)
+    explained = answer["explanation"]
+    total = explained["baseline"] + sum(explained["contributions"].values())
+    assert set(explained["contributions"]) == set(record)
+    assert total == pytest.approx(explained["value"], abs=1e-9)
+
+
 def test_files_were_added_in_three_folders_only(shop: Shop, base: str) -> None:
     code = "import json, os; print(json.dumps(os.listdir('/')))"
     before = json.loads(shop.docker("run", "--rm", NETWORK, "--entrypoint=python3", base, "-c", code))
@@ -123,19 +163,6 @@ def test_no_layer_holds_what_the_build_was_told_in_secret(shop: Shop) -> None:
     assert found == 0
 
 
-WRITES = """
-import json, os, tempfile
-def can(folder):
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            return True
-    except OSError:
-        return False
-folders = ['/', '/app', '/model', '/venv', '/venv/bin', '/etc', '/tmp']
-print(json.dumps([os.getuid(), os.getgid(), [folder for folder in folders if can(folder)]]))
-"""
-
-
 @pytest.mark.parametrize("options", [(), HARDENED], ids=["any", "hardened"])
 def test_its_user_can_change_nothing(shop: Shop, options: tuple[str, ...]) -> None:
     assert shop.python(WRITES, *options) == [65532, 65532, ["/tmp"]]
@@ -156,25 +183,17 @@ def test_the_engine_sees_its_health(shop: Shop) -> None:
     container = shop.engine.start([*HARDENED, NETWORK, "--env=SERVING_PORT=0"], shop.tag)
     try:
         # On a port that the check does not know, it is not healthy.
-        assert health(shop, container) == 1
+        assert shop.health(container) == 1
     finally:
         shop.engine.remove(container)
     container = shop.engine.start([*HARDENED, NETWORK, f"--env=SERVING_PORT={free_port()}"], shop.tag)
     try:
         deadline = time.monotonic() + 120
-        while health(shop, container) != 0:
+        while shop.health(container) != 0:
             assert time.monotonic() < deadline, shop.engine.logs(container)
             assert shop.engine.state(container).running, shop.engine.logs(container)
     finally:
         shop.engine.remove(container)
-
-
-def health(shop: Shop, container: str) -> int:
-    """The exit code of the image's own health check, run as the engine runs it."""
-    test = json.loads(shop.docker("image", "inspect", "--format={{json .Config.Healthcheck.Test}}", shop.tag))
-    assert test[0] == "CMD", "a check that needs a shell is CMD-SHELL"
-    command = [shop.engine.command, "exec", container, *test[1:]]
-    return subprocess.run(command, env=dict(shop.engine.environ), capture_output=True).returncode
 
 
 def test_a_tampered_model_refuses_to_start(shop: Shop, tmp_path: Path) -> None:
