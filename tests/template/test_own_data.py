@@ -166,11 +166,20 @@ def test_a_file_in_another_encoding(trained_before: Workbench) -> None:
 
 def test_a_file_that_is_not_there(trained_before: Workbench) -> None:
     trained_before.edit_params(data=data_section("data/elsewhere.csv", "churn"))
-    before = trained_before.bytes(*OUTPUTS)
-    outcome = trained_before.fail("make", "train")
-    assert "data/elsewhere.csv" in outcome.printed
-    assert "Traceback" not in outcome.printed
-    assert trained_before.bytes(*OUTPUTS) == before
+    assert_one_error(trained_before, ["params.yaml: data.path: data/elsewhere.csv is not a file here"])
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ("", "params.yaml: data.path is missing"),
+        ("data: data/own.csv\n", "params.yaml: data.path is missing"),
+        ("data: {path: data/own.csv\n", 'in "params.yaml", line 2'),
+    ],
+)
+def test_params_that_name_no_data(trained_before: Workbench, params: str, said: str) -> None:
+    (trained_before.project / "params.yaml").write_text(params, encoding="utf-8")
+    assert_one_error(trained_before, [said])
 
 
 def test_an_unknown_key_in_params(trained_before: Workbench) -> None:
