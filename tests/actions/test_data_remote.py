@@ -129,9 +129,8 @@ def test_keys_become_what_each_library_reads(tmp_path: Path) -> None:
     azure = rights("azure://lake", tmp_path, ACCOUNT="store", SECRET="a2V5==")
     assert azure == {"AZURE_STORAGE_ACCOUNT": "store", "AZURE_STORAGE_KEY": "a2V5=="}
     assert "AZURE_STORAGE_SAS_TOKEN" in rights("azure://lake", tmp_path, ACCOUNT="store", SECRET="sv=1&sig=x")
-    ssh = rights("ssh://host/srv", tmp_path, SECRET="KEY", KNOWN_HOSTS="host ssh-ed25519 AAAA")
+    ssh = rights("ssh://host/srv", tmp_path, SECRET="KEY")
     home = Path(ssh["HOME"], ".ssh")
-    assert (home / "known_hosts").read_text() == "host ssh-ed25519 AAAA\n"
     assert (home / "id_ed25519").read_text() == "KEY\n"
     assert stat.S_IMODE((home / "id_ed25519").stat().st_mode) == 0o600
 
@@ -161,7 +160,6 @@ def test_an_identity_becomes_what_each_library_reads(tmp_path: Path) -> None:
         ("azure://lake", {"SECRET": "canary"}, "DVC_ACCOUNT"),
         ("azure://lake", {"AZURE_CLIENT_ID": "x"}, "AZURE_TENANT_ID"),
         ("gs://lake", {"GCP_PROVIDER": "x"}, "GCP_SERVICE_ACCOUNT"),
-        ("ssh://host/srv", {"SECRET": "canary"}, "DVC_KNOWN_HOSTS"),
     ],
 )
 def test_half_of_what_is_needed_is_an_error(
