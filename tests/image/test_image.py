@@ -365,7 +365,9 @@ def test_pushed_and_pulled_by_digest_it_is_the_same_image(shop: Shop, registry: 
 
 
 def test_the_action_runs_on_a_real_engine(shop: Shop, registry: str, tmp_path: Path) -> None:
-    """The scripts in `build-image/action.yml`, step by step as a runner would; expressions are put in by name."""
+    """The scripts in `build-image/action.yml`, step by step as a runner would; with a key, so that none is left out."""
+    make_key = ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout"]
+    key = subprocess.run(make_key, check=True, capture_output=True, text=True).stdout
     folder = shop.bench.project / ".github" / "actions" / "build-image"
     action = yaml.safe_load((folder / "action.yml").read_text(encoding="utf-8"))
     given = {name: told["default"] for name, told in action["inputs"].items()}
@@ -374,6 +376,7 @@ def test_the_action_runs_on_a_real_engine(shop: Shop, registry: str, tmp_path: P
         "network": "host",
         "push-to": f"{registry}/gitops-ml-test:action",
         "rows": "10",
+        "signing-key": key,
     }
     output = tmp_path / "output"
     output.touch()
@@ -388,6 +391,7 @@ def test_the_action_runs_on_a_real_engine(shop: Shop, registry: str, tmp_path: P
     said = set(re.findall(r"^([a-z-]+)<<", output.read_text(encoding="utf-8"), re.MULTILINE))
     named = {value["value"].split(".")[-1].removesuffix(" }}") for value in action["outputs"].values()}
     assert named <= said
+    assert shop.bench.json("reports/image/image.json")["signature"]["by"] == "key"
     reference = re.search(
         rf"^{re.escape(registry)}/gitops-ml-test@sha256:[0-9a-f]{{64}}$", output.read_text("utf-8"), re.M
     )
