@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
 from gitops_ml import cli
 from gitops_ml.errors import UserError
@@ -23,6 +24,17 @@ from tests.tools.required import need
 from tools.template_files import PROJECT_FOLDER, ROOT
 
 FILES = ROOT / PROJECT_FOLDER / ".github" / "settings"
+
+
+def write_files(target: Path) -> None:
+    """The template's files as a project with the first answer to every question has them."""
+    questions = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
+    answers = {name: value[0] if isinstance(value, list) else value for name, value in questions.items()}
+    engine = jinja2.Environment(**questions["_jinja2_env_vars"], autoescape=False)
+    target.mkdir(parents=True)
+    for path in FILES.iterdir():
+        text = engine.from_string(path.read_text(encoding="utf-8")).render(cookiecutter=answers)
+        (target / path.name).write_text(text, encoding="utf-8")
 
 
 @dataclass
@@ -52,7 +64,7 @@ def town(contract: Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
     folder = tmp_path / "clone"
     folder.mkdir()
     git(folder, "init", "--quiet", "--initial-branch=main")
-    shutil.copytree(FILES, folder / ".github" / "settings")
+    write_files(folder / ".github" / "settings")
     with Forge(contract) as forge:
         for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT"):
             monkeypatch.delenv(name, raising=False)
@@ -71,7 +83,7 @@ def test_the_dry_run_shows_what_differs_and_changes_nothing(town: Town) -> None:
     assert "missing  environment production" in town.said
     assert "can_approve_pull_request_reviews: false -> true" in town.said
     assert "allow_merge_commit: true -> false" in town.said
-    assert "Nothing was changed. To write these settings: gitops-ml settings --apply" in town.said
+    assert "Nothing was changed. To write these settings: make settings APPLY=1" in town.said
 
 
 def test_applied_settings_are_what_the_files_say_and_a_second_time_changes_nothing(town: Town) -> None:

@@ -49,7 +49,7 @@ def test_the_weekly_run_is_red_until_the_settings_are_there_and_warns_of_what_it
         assert first.results == {"doctor": "failure"}, first.log[-5000:]
         assert "MISSING main can be pushed to directly" in first.log
         assert "MISSING the environment production is not there" in first.log
-        assert "fix: gitops-ml settings --apply" in first.log
+        assert "fix: make settings APPLY=1" in first.log
 
         for name, value in (
             ("GITHUB_TOKEN", forge.token_of("an-administrator")),

@@ -172,7 +172,7 @@ _STATE = (
         "Records of deployments and their proofs would be lost.",
     ),
 )
-FIX = "gitops-ml settings --apply"
+FIX = "make settings APPLY=1"
 
 
 def judge_main(there: Protection, wanted: Protection, unseen_classic: bool = False) -> Iterator[Finding]:

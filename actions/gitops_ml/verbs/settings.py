@@ -53,7 +53,7 @@ def run(options: argparse.Namespace, runner: Runner) -> int:
     lines = [line for row in rows for line in row.lines(options.apply)]
     pending = [row for row in rows if not row.limit and (row.found.value is None or row.different)]
     if pending and not options.apply:
-        lines.append("\nNothing was changed. To write these settings: gitops-ml settings --apply")
+        lines.append("\nNothing was changed. To write these settings: make settings APPLY=1")
     print("\n".join(lines))
     runner.summary("### Settings\n\n" + "\n".join("    " + line for line in "\n".join(lines).splitlines()))
     return 1 if options.apply and any(row.limit for row in rows) else 0
