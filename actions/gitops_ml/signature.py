@@ -19,11 +19,9 @@ from model_signing import signing, verifying
 
 from gitops_ml.engine import last_line
 from gitops_ml.errors import UserError
-from gitops_ml.inputs import read_bytes
 from gitops_ml.login.identity import claims
 
 AUDIENCE = "sigstore"
-KEY_LIMIT_BYTES = 64 * 1024
 _CURVES = ("secp256r1", "secp384r1", "secp521r1")
 _MAKE_KEY = """\
 Make one, and keep its public half for those who verify:
@@ -62,6 +60,13 @@ def with_key(model: Path, pem: bytes, target: Path) -> Signer:
             lambda path: verify_by_key(model, path, verified_by),
         )
     return Signer(hashlib.sha256(public).hexdigest())
+
+
+def read_key(path: Path) -> bytes:
+    """The bytes of a file with a key; raises `UserError` when there is none."""
+    if not path.is_file():
+        raise UserError(f"{path} is not a file, so there is no key in it.", "Name a key in PEM.")
+    return path.read_bytes()
 
 
 def _load(pem: bytes) -> EllipticCurvePrivateKey:
@@ -113,7 +118,7 @@ def _make(target: Path, sign: Callable[[Path], None], verify: Callable[[Path], N
 
 def verify_by_key(model: Path, signature: Path, public_key: Path) -> None:
     """Raises `UserError` unless the owner of the key signed exactly the files in `model`."""
-    read_bytes(public_key, KEY_LIMIT_BYTES)
+    read_key(public_key)
     _verify(lambda: verifying.Config().use_elliptic_key_verifier(public_key=public_key), model, signature)
 
 

@@ -384,6 +384,14 @@ def test_verifying_needs_to_be_told_whose_signature_it_should_be(job: Job) -> No
     assert "--identity" in done.stdout
 
 
+def test_a_key_that_is_not_there_is_named(job: Job, tmp_path: Path) -> None:
+    missing = tmp_path / "none.pem"
+    for task in ("model", "verify"):
+        done = job.run(str(ACTIONS / "launch"), "sign", "sign", task, "--key", str(missing))
+        assert (done.returncode, done.stdout.count("error: ")) == (2, 1)
+        assert f"{missing} is not a file" in done.stdout
+
+
 def test_without_a_record_only_the_signature_is_written(tmp_path: Path) -> None:
     image_record.check_model(tmp_path, MODEL_HASH)
     image_record.note_signature(tmp_path, {"by": "none", "why": "no identity"})

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from gitops_ml import image_record, provenance, signer
 from gitops_ml.errors import UserError
-from gitops_ml.inputs import read_bytes
 from gitops_ml.runner import Runner
 
 if TYPE_CHECKING:
@@ -70,8 +69,7 @@ def run_model(options: argparse.Namespace, runner: Runner) -> int:
     target = folder / image_record.SIGNATURE
     if choice.means == "key":
         given = runner.environ.get(signer.KEY_VARIABLE, "").encode()
-        pem = read_bytes(options.key, signature.KEY_LIMIT_BYTES) if options.key else given
-        found = signature.with_key(model, pem, target)
+        found = signature.with_key(model, signature.read_key(options.key) if options.key else given, target)
         by = f"the key with the hash {found.identity}"
     else:
         try:
@@ -103,7 +101,7 @@ def _as_job(runner: Runner, model: Path, target: Path) -> Signer:
 
 def _leave_unsigned(options: argparse.Namespace, runner: Runner, why: str) -> None:
     image_record.note_signature(options.project / options.output, {"by": "none", "why": why})
-    _say(runner, f"The model is not signed: {why}.")
+    _say(runner, f"The model is not signed: {why.removesuffix('.')}.")
 
 
 def _say(runner: Runner, text: str) -> None:
