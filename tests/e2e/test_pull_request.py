@@ -65,7 +65,8 @@ def test_better_model(loop: Loop) -> None:
     pull = loop.open("better")
     done, run = loop.train(pull)
     assert dict(done.results) == dict.fromkeys(done.results, "success"), done.log[-5000:]
-    assert set(done.results) == set(jobs_of(loop.checkout / ".github" / "workflows" / "pull-request.yml"))
+    every = set(jobs_of(loop.checkout / ".github" / "workflows" / "pull-request.yml"))
+    assert set(done.results) == every - {"fetch"}, "DVC keeps no data here"
     report = done.report()
     assert report["verdict"] in ("pass", "warn")
     assert metric(report, "log_loss")["verdict"] == "improved"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,36 +33,33 @@ def read_pointers(folders: Iterable[Path]) -> list[Wanted]:
     choice of whom to ask with our credentials. Raises `UserError` for a file that `dvc add` has not written.
     """
     found: dict[str, Wanted] = {}
-    for path in _files(folders):
-        for item in _outs(path):
-            found.setdefault(item.md5, item)
-    return sorted(found.values())
-
-
-def _files(folders: Iterable[Path]) -> list[Path]:
-    found: list[Path] = []
+    number = 0
     for folder in folders:
-        # Links to folders are not followed, and a link to a file is refused where it is read.
-        for place, names, files in os.walk(folder):
-            names[:] = [name for name in names if not name.startswith(".")]
-            found += [Path(place, name) for name in files if name.endswith(SUFFIX) and name != SUFFIX]
-            if len(found) > MAX_FILES:
+        for path in _files(folder):
+            number += 1
+            if number > MAX_FILES:
                 raise UserError(
                     f"There are more than {MAX_FILES} files {shown('*' + SUFFIX)}.",
                     "Give DVC folders instead of single files.",
                 )
-    return sorted(found)
+            for index, md5 in enumerate(_hashes(path), start=1):
+                found.setdefault(md5, Wanted(md5, f"{path.relative_to(folder)}: file {index}"))
+    return sorted(found.values())
 
 
-def _outs(path: Path) -> list[Wanted]:
+def _files(folder: Path) -> Iterator[Path]:
+    # Links to folders are not followed, and a link to a file is refused where it is read.
+    for place, names, files in os.walk(folder):
+        names[:] = sorted(name for name in names if not name.startswith("."))
+        yield from (Path(place, name) for name in sorted(files) if name.endswith(SUFFIX) and name != SUFFIX)
+
+
+def _hashes(path: Path) -> list[str]:
     document = load_yaml(path)
     outs = document.value.get("outs") if isinstance(document.value, dict) else None
     if not isinstance(outs, list) or not outs:
         raise document.error(("outs",), "there is no list of files.", "Write the file with dvc add.")
-    return [
-        Wanted(_hash(item, document.error, index), f"{path}: file {index + 1}")
-        for index, item in enumerate(outs)
-    ]
+    return [_hash(item, document.error, index) for index, item in enumerate(outs)]
 
 
 def _hash(item: Any, error: Any, index: int) -> str:
