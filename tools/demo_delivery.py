@@ -46,7 +46,7 @@ class Machine:
     environ: Mapping[str, str]
     bridged: bool
     registry: str = ""
-    container: str = ""  # of the registry, when the demo started it
+    container: str = ""  # the registry's
 
     def docker(self, *words: str) -> str:
         """Run a docker command; raises DemoError with its last line."""
@@ -57,12 +57,14 @@ class Machine:
         return done.stdout.strip()
 
     def with_registry(self) -> Machine:
-        """This machine with a registry: the one named in DEMO_REGISTRY, or one that is started now."""
-        given = self.environ.get("DEMO_REGISTRY")
-        if given:
-            return replace(self, registry=given)
-        container = self.docker("run", "--detach", "--publish", "127.0.0.1::5000", REGISTRY_IMAGE)
-        address = self.docker("port", container, "5000/tcp").splitlines()[0]
+        """This machine with a registry in a container, started now, at a port of the loopback."""
+        if self.bridged:
+            container = self.docker("run", "--detach", "--publish", "127.0.0.1::5000", REGISTRY_IMAGE)
+            address = self.docker("port", container, "5000/tcp").splitlines()[0]
+        else:
+            address = f"127.0.0.1:{free_port()}"
+            own = ("--network", "host", "--env", f"REGISTRY_HTTP_ADDR={address}")
+            container = self.docker("run", "--detach", *own, REGISTRY_IMAGE)
         return replace(self, registry=address, container=container)
 
     def close(self) -> None:
@@ -99,12 +101,12 @@ class Delivery:
         return f"{self.machine.registry}/{self.demo.project.name}"
 
     def play(self) -> list[str]:
-        """Two releases to production and the first one back; returns a line for each answer of the services."""
-        said = []
+        """Two releases to production and the first one back; returns a table of what the services answered."""
+        said = [f"{'after':<26} {'environment':<11} {'release':<10}  {'image':<19}  commit"]
         self.prepare()
         first = self.release("the model on main")
         self.deploy("staging", first)
-        said.append(self.line("staging proved", "staging"))
+        said.append(self.line("staging proved it", "staging"))
         self.promote()
         self.deploy("production", first)
         said.append(self.line("the promotion was merged", "production"))
@@ -240,7 +242,9 @@ class Delivery:
         except (urllib.error.URLError, ValueError) as error:
             raise DemoError(f"{environment} does not answer at {address}: {error}") from None
         digest = version["image_digest"]
-        return f"{when:<26} {environment:<11} {version['release'][:10]}  {digest[:19]}  commit {version['commit'][:7]}"
+        return (
+            f"{when:<26} {environment:<11} {version['release'][:10]}  {digest[:19]}  {version['commit'][:7]}"
+        )
 
     def close(self) -> None:
         """Take down what the demo started; its images stay, as a cache."""

@@ -16,6 +16,7 @@ import shlex
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -116,19 +117,22 @@ class Machine:
         print(f"\n== {title}\n{block.rstrip()}\n--", flush=True)
         words = ["docker", "exec", "--interactive", self.name]
         words += ["su", "--login", USER, "--command", f"set -e\n{block}"]
-        began = time.monotonic()
-        done = subprocess.run(
-            words,
-            env=dict(self.environ),
-            input=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=PATIENCE_S,
-        )
+        began, printed = time.monotonic(), []
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        with subprocess.Popen(words, env=dict(self.environ), text=True, **pipes) as running:
+            assert running.stdin is not None
+            assert running.stdout is not None
+            ending = threading.Timer(PATIENCE_S, running.kill)
+            ending.start()
+            running.stdin.write(stdin)
+            running.stdin.close()
+            for line in running.stdout:
+                print(line, end="", flush=True)
+                printed.append(line)
+            ending.cancel()
         self.figures[title] = time.monotonic() - began
-        print(f"{done.stdout.rstrip()}\n-- {self.figures[title]:.0f} s", flush=True)
-        return Said(done.returncode, done.stdout)
+        print(f"-- {self.figures[title]:.0f} s", flush=True)
+        return Said(running.returncode, "".join(printed))
 
     def follow(self, title: str, block: str, stdin: str = "") -> str:
         """`type` what has to work, and return what it printed; raises FreshMachineError."""
