@@ -148,9 +148,9 @@ def test_on_a_laptop_one_deployment_is_made_and_its_evidence_does_not_count(shop
 
 
 def test_an_environment_that_main_does_not_name_is_refused_by_name(shop: Shop, place: Place) -> None:
-    with pytest.raises(UserError, match=r"qa is no environment") as caught:
+    with pytest.raises(UserError, match=r"'qa' is no environment of") as caught:
         deploy(desk(shop, place, environment="qa"))
-    assert caught.value.fix == "Choose one of: staging, production."
+    assert caught.value.fix == "These are: staging, production."
 
 
 def test_looking_changes_nothing(shop: Shop, place: Place) -> None:

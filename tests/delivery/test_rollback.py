@@ -125,7 +125,7 @@ def test_a_rollback_is_open_even_if_the_promotion_can_not_be_closed(office: Offi
     [
         (("--to", "r-00000000"), "No release on deploy-state begins with r-00000000"),
         (("--to", "r-"), "'r-' is not a release"),
-        (("--environment", "nowhere"), "There is no environment 'nowhere'"),
+        (("--environment", "nowhere"), "'nowhere' is no environment of environments/pipeline.yaml"),
     ],
 )
 def test_what_can_not_be_meant_is_one_error(office: Office, words: tuple[str, ...], why: str) -> None:

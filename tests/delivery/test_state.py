@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from gitops_ml.delivery import journal
+from gitops_ml.delivery.branch import Branches
 from gitops_ml.delivery.facts import Facts
 from gitops_ml.delivery.git import Git
 from gitops_ml.delivery.paths import noun
@@ -120,6 +121,18 @@ def test_a_refusal_that_will_not_pass_is_not_tried_again(branch: StateBranch, or
         branch.append(lambda facts: asked.append(1) or to_files(made("a" * 40, "b" * 64, 1, 1)), "refused")  # type: ignore[func-returns-value]
     assert len(asked) == 1
     assert "contents: write" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    "said", ["cannot lock ref 'refs/heads/x'", "failed to update ref", "remote ref updated since checkout"]
+)
+def test_a_push_that_met_another_one_is_no_refusal(branch: StateBranch, origin: Path, said: str) -> None:
+    """Whichever branch it went to, as the forge words it; git's own words come with a lease that does not hold."""
+    branch.append(lambda facts: to_files(made("a" * 40, "b" * 64, 1, 1)), "one")
+    commit = branch.fetch()
+    assert commit is not None
+    (origin / "hooks" / "pre-receive").write_text(f'#!/bin/sh\necho "{said}"; exit 1\n', encoding="utf-8")
+    assert not Branches(branch.git).push(commit, "promote/production/r-1", None)
 
 
 def test_somebody_else_is_always_faster(branch: StateBranch, origin: Path) -> None:

@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from gitops_ml.delivery.contended import has_moved
 from gitops_ml.delivery.git import Git
 from gitops_ml.delivery.move import Move
 from gitops_ml.delivery.remote import fetch
 from gitops_ml.errors import UserError
 
-# What git says when the branch is not what was last seen of it: somebody else was faster.
-_MOVED = ("stale info", "fetch first", "non-fast-forward", "cannot lock ref", "reference already exists")
 _ATTEMPTS = 6
 _BOT = "41898282+github-actions[bot]@users.noreply.github.com"
 
@@ -84,7 +83,7 @@ class Branches:
         said = self.git.try_("push", "--quiet", lease, self.remote, f"{commit}:refs/heads/{name}")
         if said.code == 0:
             return True
-        if any(word in said.problem for word in _MOVED):
+        if has_moved(said.problem):
             return False
         fix = "The token needs `contents: write`, and no ruleset may protect this branch."
         raise UserError(f"{name} can't be pushed to {self.remote}: {said.problem}", fix)

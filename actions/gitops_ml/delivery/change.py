@@ -7,14 +7,21 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gitops_ml.delivery.check import is_return
-from gitops_ml.delivery.environment import Following, Promoted, is_canonical, read_environment
+from gitops_ml.delivery.environment import (
+    FOLDER,
+    Following,
+    Promoted,
+    environment_of,
+    is_canonical,
+    read_environment,
+    wish_of,
+)
 from gitops_ml.delivery.pipeline import RESERVED, Pipeline
 from gitops_ml.delivery.release import short
 from gitops_ml.delivery.world import World
 from gitops_ml.errors import UserError
 from gitops_ml.reading import read_document
 
-FOLDER = "environments/"
 Kind = Literal["none", "promotion", "rollback", "revert", "pin", "policy", "tampering"]
 
 
@@ -27,11 +34,6 @@ class Change:
     environment: str | None = None
     before: str | None = None
     release: str | None = None
-
-
-def environment_of(path: str) -> str:
-    """The environment whose file `path` is; `pipeline` and `revoked` are not environments."""
-    return path.removeprefix(FOLDER).removesuffix(".yaml")
 
 
 def classify(
@@ -122,12 +124,7 @@ def _direction(world: World, name: str, here: str | None, found: Promoted) -> Ch
 def check_policy(pipeline: Pipeline, files: Mapping[str, bytes]) -> None:
     """Raise `UserError` unless every environment of `pipeline` has its file in `files` and nothing else is there."""
     for step in pipeline.environments:
-        path = f"{FOLDER}{step.name}.yaml"
-        if path not in files:
-            raise UserError(
-                f"{FOLDER}pipeline.yaml names {step.name}, but {path} does not exist.", f"Add {path}."
-            )
-        read_environment(read_document(files[path], path), step)
+        wish_of(step, files)
     for path in files:
         if environment_of(path) not in (*pipeline.names, *RESERVED):
             raise UserError(

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gitops_ml.delivery.build import LOOK_BACK, keys_of
-from gitops_ml.delivery.change import FOLDER
 from gitops_ml.delivery.credentials import git_environ
-from gitops_ml.delivery.environment import Following, Promoted, read_environment
+from gitops_ml.delivery.environment import FOLDER, Following, Promoted, file_of, read_environment, wish_of
 from gitops_ml.delivery.facts import Facts
 from gitops_ml.delivery.git import Git
 from gitops_ml.delivery.pipeline import Pipeline, Step, read_pipeline
@@ -90,30 +89,28 @@ def read_world(git: Git, main: str, state: str | None, now: dt.datetime) -> Worl
 
 def generation(git: Git, main: str, environment: str) -> int:
     """How many commits of main's first-parent history changed the file of `environment`."""
-    counted = git.run("rev-list", "--first-parent", "--count", main, "--", f"{FOLDER}{environment}.yaml")
+    counted = git.run("rev-list", "--first-parent", "--count", main, "--", file_of(environment))
     return int(counted.text)
 
 
 def _desired(
     git: Git, main: str, step: Step, files: Mapping[str, bytes], facts: Facts, revoked: Revoked, fence: int
 ) -> Desired:
-    path = f"{FOLDER}{step.name}.yaml"
-    if path not in files:
-        raise UserError(f"{PIPELINE} names {step.name}, but {path} does not exist.", f"Add {path}.")
-    found = read_environment(read_document(files[path], path), step)
+    found = wish_of(step, files)
     if isinstance(found, Following):
         count = generation(git, main, step.name)
         if found.pin is not None:
             return Desired(step.name, found.pin, count, fence, pinned=True)
         recent = git.commits(main, f"--max-count={LOOK_BACK}")
         return Desired(step.name, followed(keys_of(git, recent), facts, revoked), count, fence)
-    commits = git.commits(main, paths=[path])
-    history = _history(git, commits, path, step)
+    commits = git.commits(main, paths=[file_of(step.name)])
+    history = _history(git, commits, step)
     return Desired(step.name, found.wanted, len(commits), fence, found.artifacts, history)
 
 
-def _history(git: Git, commits: list[str], path: str, step: Step) -> tuple[str | None, ...]:
+def _history(git: Git, commits: list[str], step: Step) -> tuple[str | None, ...]:
     """What the file said at each of `commits`, oldest first; a state that can't be read said nothing."""
+    path = file_of(step.name)
     said: list[str | None] = []
     for content in git.blobs([f"{commit}:{path}" for commit in reversed(commits)]):
         try:

@@ -13,7 +13,8 @@ from gitops_ml.errors import UserError
 ATTEMPTS = 30
 LONGEST_PAUSE_S = 4.0
 # What git and GitHub say when somebody else was faster; anything else will not get better by trying again.
-RETRYABLE = (
+_MOVED = (
+    "stale info",
     "fetch first",
     "non-fast-forward",
     "cannot lock ref",
@@ -31,6 +32,11 @@ class Prepared(Generic[Result]):
 
     commit: str | None
     result: Result
+
+
+def has_moved(said: str) -> bool:
+    """Whether a push was refused, as git or the forge `said`, because the branch is not what was last seen of it."""
+    return any(word in said for word in _MOVED)
 
 
 def push_on_top(
@@ -55,7 +61,7 @@ def push_on_top(
         if pushed.code == 0:
             return prepared.result
         said = pushed.problem
-        if not any(word in said for word in RETRYABLE):
+        if not has_moved(said):
             break
         # Full jitter: equal pauses would let the same writers collide again.
         pause(random.uniform(0, min(LONGEST_PAUSE_S, 0.05 * 2**attempt)))  # noqa: S311

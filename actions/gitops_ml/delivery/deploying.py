@@ -26,14 +26,9 @@ from gitops_ml.delivery.state import StateBranch
 from gitops_ml.delivery.targets.base import FencedError, Order, Target
 from gitops_ml.delivery.typed import Run
 from gitops_ml.delivery.world import Desired, World
-from gitops_ml.errors import UserError
 
 ROUNDS = 3
 LONGEST_REASON = 500
-
-
-class NotNamedError(UserError):
-    """Main has no environment of that name, so there is nothing that could be in trouble."""
 
 
 @dataclass(frozen=True)
@@ -113,12 +108,7 @@ def look(desk: Desk, asked: bool = False) -> Situation:
     """
     main = fetch_main(desk.git, desk.remote)
     world = read_world(desk.git, main, desk.branch.fetch(), desk.now())
-    name = desk.environment
-    if name not in world.pipeline.names:
-        known = ", ".join(world.pipeline.names)
-        raise NotNamedError(
-            f"{name} is no environment in environments/pipeline.yaml.", f"Choose one of: {known}."
-        )
+    name = world.step(desk.environment).name
     target = desk.target(world, main)
     live = target.live()
     decision, merged = plan(world, name, live, None, asked), None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
@@ -10,9 +11,11 @@ from pydantic import Field
 from gitops_ml.delivery.pipeline import Step
 from gitops_ml.delivery.release import Artifacts, release_id
 from gitops_ml.delivery.typed import EnvironmentName, ReleaseId, Strict
-from gitops_ml.reading import read_typed
+from gitops_ml.errors import UserError
+from gitops_ml.reading import read_document, read_typed
 from gitops_ml.strict_yaml import Document
 
+FOLDER = "environments/"
 HEADER = "# The release that this environment runs. `make promote` and `make rollback` write it, a merge applies it.\n"
 
 
@@ -36,6 +39,16 @@ class Promoted(Strict):
     @property
     def wanted(self) -> str | None:
         return None if self.release == "none" else self.release
+
+
+def environment_of(path: str) -> str:
+    """The environment whose file `path` is; `pipeline` and `revoked` are not environments."""
+    return path.removeprefix(FOLDER).removesuffix(".yaml")
+
+
+def file_of(environment: str) -> str:
+    """The file that says what `environment` should run."""
+    return f"{FOLDER}{environment}.yaml"
 
 
 def render(environment: str, artifacts: Artifacts | None) -> bytes:
@@ -65,6 +78,16 @@ def read_environment(document: Document, step: Step) -> Following | Promoted:
         return found
     _check_hash(found, document)
     return found
+
+
+def wish_of(step: Step, files: Mapping[str, bytes]) -> Following | Promoted:
+    """What the file of `step` among `files` asks for; raises `UserError` when it is missing or wrong."""
+    path = file_of(step.name)
+    if path not in files:
+        raise UserError(
+            f"{FOLDER}pipeline.yaml names {step.name}, but {path} does not exist.", f"Add {path}."
+        )
+    return read_environment(read_document(files[path], path), step)
 
 
 def _check_hash(found: Promoted, document: Document) -> None:

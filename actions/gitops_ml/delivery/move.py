@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from gitops_ml.delivery.environment import file_of
 from gitops_ml.delivery.propose import left
 from gitops_ml.delivery.release import short
 from gitops_ml.delivery.world import World
@@ -32,7 +33,7 @@ class Move:
 
     @property
     def path(self) -> str:
-        return f"environments/{self.environment}.yaml"
+        return file_of(self.environment)
 
     @property
     def branch(self) -> str:

@@ -13,6 +13,7 @@ from gitops_ml.delivery.duration import Duration
 from gitops_ml.delivery.targets.settings import RegistryTarget, TargetSettings
 from gitops_ml.delivery.timetable import Freeze, Window
 from gitops_ml.delivery.typed import CheckName, EnvironmentName, Strict, fingerprint
+from gitops_ml.errors import UserError
 from gitops_ml.reading import read_typed, tupled
 from gitops_ml.strict_yaml import Document, Place
 
@@ -20,6 +21,10 @@ Repository = Annotated[
     str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?(/[a-z0-9][a-z0-9._-]*)+$", max_length=255)
 ]
 RESERVED = ("pipeline", "revoked")
+
+
+class NotNamedError(UserError):
+    """`environments/pipeline.yaml` has no environment of that name, so nothing could be in trouble there."""
 
 
 class Step(Strict):
@@ -58,11 +63,14 @@ class Pipeline(Strict):
         return tuple(step.name for step in self.environments)
 
     def step(self, name: str) -> Step:
-        """The step called `name`; raises `KeyError`."""
+        """The step called `name`; raises `NotNamedError`, which names those there are."""
         for step in self.environments:
             if step.name == name:
                 return step
-        raise KeyError(name)
+        raise NotNamedError(
+            f"{name[:40]!r} is no environment of environments/pipeline.yaml.",
+            f"These are: {', '.join(self.names)}.",
+        )
 
     def earlier(self, name: str) -> tuple[Step, ...]:
         """The steps before `name`, in order."""

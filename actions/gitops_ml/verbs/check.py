@@ -7,7 +7,7 @@ import datetime as dt
 from collections.abc import Sequence
 from pathlib import Path
 
-from gitops_ml.delivery.change import FOLDER, Change, check_policy, classify
+from gitops_ml.delivery.change import Change, check_policy, classify
 from gitops_ml.delivery.check import Finding, check, verdict
 from gitops_ml.delivery.checkout import (
     find_ref,
@@ -17,6 +17,7 @@ from gitops_ml.delivery.checkout import (
     read_policy,
     read_world,
 )
+from gitops_ml.delivery.environment import FOLDER
 from gitops_ml.delivery.git import Git
 from gitops_ml.delivery.world import World
 from gitops_ml.runner import Runner

@@ -8,9 +8,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from gitops_ml.delivery.checkout import open_repository
-from gitops_ml.delivery.deploying import Desk, NotNamedError, Report, Situation, deploy, look
+from gitops_ml.delivery.deploying import Desk, Report, Situation, deploy, look
+from gitops_ml.delivery.environment import file_of
 from gitops_ml.delivery.git import Git
 from gitops_ml.delivery.merged import Merged, find_merged
+from gitops_ml.delivery.pipeline import NotNamedError
 from gitops_ml.delivery.plan import has_failed
 from gitops_ml.delivery.release import short
 from gitops_ml.delivery.run import this_run
@@ -92,9 +94,9 @@ def _targets(git: Git, environment: str, runner: Runner) -> Iterator[Callable[[W
 
 def _forge(runner: Runner) -> tuple[GitHub | None, str]:
     """The API and the repository's full name; None without a token, which on a runner is said."""
-    token, repository = runner.environ.get("GITHUB_TOKEN", ""), runner.environ.get("GITHUB_REPOSITORY", "")
-    if token and repository:
-        return GitHub(runner.environ.get("GITHUB_API_URL", "https://api.github.com"), token), repository
+    repository = runner.environ.get("GITHUB_REPOSITORY", "")
+    if runner.environ.get("GITHUB_TOKEN") and repository:
+        return GitHub.of_job(runner.environ), repository
     if runner.on_actions:
         runner.annotate(
             "warning", "There is no GITHUB_TOKEN, so nobody's approval is known and no issue is written."
@@ -108,7 +110,7 @@ def _origin_of(git: Git, world: World, main: str, environment: str) -> str | Non
     if world.step(environment).follow and not desired.pinned:
         manifest = world.manifest(desired.release)
         return None if manifest is None else manifest.artifacts.commit
-    found = git.commits(main, "--max-count=1", paths=[f"environments/{environment}.yaml"])
+    found = git.commits(main, "--max-count=1", paths=[file_of(environment)])
     return found[0] if found else None
 
 

@@ -19,7 +19,6 @@ from gitops_ml.delivery.checkout import (
 from gitops_ml.delivery.git import Git
 from gitops_ml.delivery.release import Manifest, short
 from gitops_ml.delivery.world import World
-from gitops_ml.errors import UserError
 from gitops_ml.runner import Runner
 
 
@@ -57,10 +56,7 @@ def run(options: argparse.Namespace, runner: Runner) -> int:
 
 def serving(world: World, environment: str) -> Manifest | None:
     """The release that `environment` last said it runs."""
-    if environment not in world.pipeline.names:
-        known = ", ".join(world.pipeline.names)
-        raise UserError(f"{environment[:40]!r} is no environment of {PIPELINE}.", f"These are: {known}.")
-    return world.manifest(world.facts.live(environment).release)
+    return world.manifest(world.facts.live(world.step(environment).name).release)
 
 
 def image_bytes(git: Git, world: World, base: str) -> int | None:

@@ -7,7 +7,7 @@ import datetime as dt
 from pathlib import Path
 
 from gitops_ml.delivery.back import way_back
-from gitops_ml.delivery.environment import pinned, render
+from gitops_ml.delivery.environment import file_of, pinned, render
 from gitops_ml.delivery.move import Move
 from gitops_ml.delivery.mover import Mover
 from gitops_ml.delivery.propose import Proposal
@@ -37,9 +37,7 @@ def run(options: argparse.Namespace, runner: Runner) -> int:
     if not visible(options.reason, 300):
         raise UserError("A rollback needs its reason.", 'Say why: REASON="latency doubled"')
     shop = open_workshop(options.repository, options.remote, runner, dt.datetime.now(dt.UTC))
-    if options.environment not in shop.world.pipeline.names:
-        names = ", ".join(shop.world.pipeline.names)
-        raise UserError(f"There is no environment {options.environment[:40]!r}.", f"These are: {names}.")
+    shop.world.step(options.environment)
     found = _target(shop, options)
     if found.release is None:
         raise UserError(
@@ -63,7 +61,7 @@ def _target(shop: Workshop, options: argparse.Namespace) -> Proposal:
 def _move(shop: Workshop, environment: str, manifest: Manifest, reason: str) -> Move:
     release, here = manifest.release, shop.world.desired[environment].release
     if shop.world.step(environment).follow:
-        file = shop.git.blobs([f"{shop.main}:environments/{environment}.yaml"])[0]
+        file = shop.git.blobs([f"{shop.main}:{file_of(environment)}"])[0]
         content, title = pinned(file or b"", release), f"Hold {environment} at {short(release)}"
     else:
         content, title = (
