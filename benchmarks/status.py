@@ -30,10 +30,10 @@ from gitops_ml.delivery.environment import render  # noqa: E402
 from gitops_ml.delivery.evidence import Evidence  # noqa: E402
 from gitops_ml.delivery.git import Git  # noqa: E402
 from gitops_ml.delivery.pipeline import Pipeline, read_pipeline  # noqa: E402
-from gitops_ml.delivery.reading import read_document  # noqa: E402
 from gitops_ml.delivery.records import to_files  # noqa: E402
 from gitops_ml.delivery.release import Artifacts, Manifest, release_id  # noqa: E402
 from gitops_ml.delivery.typed import Run  # noqa: E402
+from gitops_ml.reading import read_document  # noqa: E402
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 RUN = Run(workflow=".github/workflows/deliver.yml@refs/heads/main")
