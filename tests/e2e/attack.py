@@ -71,6 +71,12 @@ class Trap:
             assert text.count(before) == 1, before
             text = text.replace(before, after)
         makefile.write_text(text, encoding="utf-8")
+        # As a member of this workspace the merge base would be installed from the pull request's lock.
+        project = self.checkout / "pyproject.toml"
+        text = project.read_text(encoding="utf-8")
+        assert text.count("[tool.uv]\n") == 1
+        workspace = '[tool.uv.workspace]\nmembers = ["merge-base"]\n\n[tool.uv]\n'
+        project.write_text(text.replace("[tool.uv]\n", workspace), encoding="utf-8")
         for place in ("model-base/reports/metrics.json", "model-production/production.json"):
             self._write(f"found/{place}", '{"roc_auc": 0.0001}')
         self._write("report/report.json", samples.as_json(forged("ab" * 20)))
