@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import shutil
 import subprocess
@@ -17,6 +18,8 @@ MAX_LINES = 400
 MAX_FUNCTION_LINES = 60
 # What cookiecutter fills in; any name in its place makes a template's file Python that can be read.
 PLACEHOLDER = re.compile(r"<<.*?>>")
+# The linters stand beside this Python; pre-commit and editors do not put that folder on PATH.
+PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
 PARSER = Path(".tools", "workflow-parser", "parse.mjs")
 BASH = "#!/usr/bin/env bash"
 
@@ -73,7 +76,12 @@ def too_long_functions(root: Path) -> list[str]:
 def run(title: str, command: Sequence[str | Path], root: Path, stdin: str = "") -> bool:
     """Run one linter; print what it said only when it found something."""
     words = [str(word) for word in command]
-    done = subprocess.run(words, cwd=root, capture_output=True, text=True, input=stdin)
+    environ = {**os.environ, "PATH": PATH}
+    try:
+        done = subprocess.run(words, cwd=root, capture_output=True, text=True, input=stdin, env=environ)
+    except FileNotFoundError:
+        print(f"FAILED {title}\n{words[0]} is not here; make setup installs it", flush=True)
+        return False
     print(f"{'ok    ' if done.returncode == 0 else 'FAILED'} {title}", flush=True)
     if done.returncode != 0:
         print(done.stdout + done.stderr, file=sys.stderr)
@@ -93,7 +101,7 @@ def commands(root: Path) -> list[tuple[str, list[str | Path]]]:
         ("shellcheck", ["shellcheck", *shell_scripts(root)]),
         ("own rules for workflows and actions", [sys.executable, "-m", "tools.lint_workflows"]),
     ]
-    if not shutil.which("actionlint"):
+    if not shutil.which("actionlint", path=PATH):
         print("not here: actionlint (tests/tools/install brings it)")
     if (ROOT / PARSER).is_file():
         found.append(("GitHub's own parser of workflows", ["node", ROOT / PARSER, *workflows(root)]))
@@ -124,7 +132,7 @@ def dockerfile_is_sound(text: str) -> bool:
 
 def main() -> int:
     results = [run(title, command, ROOT) for title, command in commands(ROOT)]
-    if shutil.which("actionlint"):
+    if shutil.which("actionlint", path=PATH):
         results.append(actionlint_is_content(ROOT))
     for path in tracked(ROOT, "*Dockerfile"):
         results.append(dockerfile_is_sound(path.read_text(encoding="utf-8")))

@@ -123,6 +123,8 @@ def test_a_linter_that_finds_something_fails(tmp_path: Path, capfd: pytest.Captu
     assert not lint.run("a linter", ["false"], tmp_path)
     assert lint.run("a linter", ["true"], tmp_path)
     assert capfd.readouterr().out.splitlines() == ["FAILED a linter", "ok     a linter"]
+    assert not lint.run("a linter", ["no-such-linter"], tmp_path)
+    assert "no-such-linter is not here; make setup installs it" in capfd.readouterr().out
 
 
 def test_a_dockerfile_that_installs_what_comes_is_found(capfd: pytest.CaptureFixture[str]) -> None:
