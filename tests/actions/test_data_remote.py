@@ -13,7 +13,7 @@ from gitops_ml.data.access import prepare
 from gitops_ml.data.pointers import read_pointers
 from gitops_ml.errors import UserError
 from gitops_ml.login.identity import Desk
-from gitops_ml.login.web import Answer, Web
+from gitops_ml.login.web import Web
 
 HASH = "0123456789abcdef0123456789abcdef"
 GOOD = f"outs:\n- md5: {HASH}\n  size: 12\n  hash: md5\n  path: rows.csv\n"
@@ -90,16 +90,25 @@ def test_too_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         read_pointers([tmp_path])
 
 
-class Issuer(Web):
-    """GitHub, as far as it gives a job its identity: the audience is in the token."""
+class Issued:
+    """GitHub's answer: a token that says who the job is and for whom it is meant."""
 
-    def get(self, url: str, headers: object = None) -> Answer:
+    status = 200
+
+    def __init__(self, audience: str) -> None:
+        self.audience = audience
+
+    def text(self, key: str) -> str:
+        claims = base64.urlsafe_b64encode(json.dumps({"sub": "repo:octo/churn:pull_request"}).encode())
+        return f"head.{claims.decode()}.{self.audience}" if key == "value" else ""
+
+
+class Issuer(Web):
+    """GitHub, as far as it gives a job its identity."""
+
+    def get(self, url: str, headers: object = None) -> Issued:
         assert headers == {"Authorization": "bearer proof"}
-        audience = url.partition("audience=")[2]
-        claims = base64.urlsafe_b64encode(
-            json.dumps({"sub": "repo:octo/churn:pull_request"}).encode()
-        ).decode()
-        return Answer(200, json.dumps({"value": f"head.{claims}.{audience}"}).encode())
+        return Issued(url.partition("audience=")[2])
 
 
 def rights(address: str, folder: Path, **given: str) -> dict[str, str]:

@@ -40,7 +40,7 @@ def prepare(address: str, desk: Desk, folder: Path) -> dict[str, str]:
 
 
 def _s3(given: Mapping[str, str], desk: Desk, folder: Path) -> dict[str, str]:
-    found = {"AWS_EC2_METADATA_DISABLED": "true"} if given else {}
+    found = {}
     for name, variable in (("REGION", "AWS_REGION"), ("ENDPOINT", "AWS_ENDPOINT_URL")):
         if name in given:
             found[variable] = given[name]
@@ -48,6 +48,7 @@ def _s3(given: Mapping[str, str], desk: Desk, folder: Path) -> dict[str, str]:
         found["AWS_DEFAULT_REGION"] = given["REGION"]
     if "SECRET" in given:
         return found | {
+            "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_ACCESS_KEY_ID": _need(given, "ACCOUNT", "the id of the access key"),
             "AWS_SECRET_ACCESS_KEY": given["SECRET"],
         }
