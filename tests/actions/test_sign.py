@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import subprocess
 import threading
 import time
@@ -340,6 +341,8 @@ def token() -> str:
 def cut_off(request: pytest.FixtureRequest, job: Job, tmp_path: Path) -> Iterator[Job]:
     """A job in a public repository that may sign as itself, but gets no token, or does not reach Sigstore."""
     given = request.param == "no Sigstore"
+    # Installed while the index can be reached.
+    assert job.run(str(ACTIONS / "launch"), "sign", "sign", "--help").returncode == 0
 
     class Tokens(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -356,9 +359,8 @@ def cut_off(request: pytest.FixtureRequest, job: Job, tmp_path: Path) -> Iterato
     event.write_text('{"repository": {"private": false}}', encoding="utf-8")
     address = f"http://127.0.0.1:{server.server_port}/token?api-version=2"
     environ = {"ACTIONS_ID_TOKEN_REQUEST_URL": address, "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "proof"}
-    # Nothing listens there.
-    environ |= {"HTTPS_PROXY": "http://127.0.0.1:9", "GITHUB_EVENT_PATH": str(event)}
-    yield Job(job.project, job.temp, environ)
+    nowhere = {"HTTPS_PROXY": "http://127.0.0.1:9"}
+    yield Job(job.project, job.temp, environ | nowhere | {"GITHUB_EVENT_PATH": str(event)})
     server.shutdown()
     server.server_close()
 
@@ -375,13 +377,13 @@ def test_a_delivery_goes_on_unsigned_when_signing_without_a_key_fails(cut_off: J
 def test_a_required_signature_that_fails_is_red(cut_off: Job) -> None:
     done = cut_off.step("sign", sign="required")
     assert (done.code, len(done.errors)) == (2, 1), done.printed
+    assert re.search("The model was not signed|gave this job no identity", done.errors[0])
     assert cut_off.record == RECORD
 
 
 def test_verifying_needs_to_be_told_whose_signature_it_should_be(job: Job) -> None:
     done = job.run(str(ACTIONS / "launch"), "sign", "sign", "verify")
-    assert done.returncode == 2
-    assert "--identity" in done.stdout
+    assert (done.returncode, "--identity" in done.stdout) == (2, True)
 
 
 def test_a_key_that_is_not_there_is_named(job: Job, tmp_path: Path) -> None:
