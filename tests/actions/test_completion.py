@@ -204,7 +204,9 @@ def test_no_description_acts_in_a_shell(shell: str, folder: Path) -> None:
     parser = cli.build_parser()
     (verbs,) = (one for one in parser._actions if one.dest == "verb")
     command = verbs.choices["gate"]  # type: ignore[index, call-overload]
-    command.add_argument("--evil", help="it's $(touch evil) `touch evil` ]:[ \\ \" ; touch evil\n#")
+    command.add_argument("--evil", help="it's $(touch evil) `touch evil` ]:[ \\ \" , touch evil\n#")
+    (evil,) = (one for one in commands(parser) if one.name == "gate")
+    assert evil.options[-1].help == "it's (touch evil) touch evil , touch evil"
     path = folder / "script"
     path.write_text(script(shell, parser), encoding="utf-8")
     head = "compdef() { :; }\n" if shell == "zsh" else ""
