@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-import json
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -21,6 +20,7 @@ from gitops_ml.delivery.registry_login import Login, find_login
 from gitops_ml.delivery.typed import as_digest
 from gitops_ml.errors import UserError
 from gitops_ml.inputs import shown
+from gitops_ml.one_request import Answer, ask
 
 MEDIA_TYPES = (
     "application/vnd.oci.image.index.v1+json",
@@ -43,19 +43,6 @@ class Stored:
     digest: str
     media_type: str
     content: bytes
-
-
-@dataclass(frozen=True)
-class _Answer:
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    def value(self) -> object:
-        try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError):
-            return None
 
 
 @dataclass
@@ -118,7 +105,7 @@ class Repository:
 
     def _send(
         self, method: str, reference: str, headers: Mapping[str, str], body: bytes | None = None
-    ) -> _Answer:
+    ) -> Answer:
         """One request for a manifest, with a login when the registry asks for it, again when it fails."""
         url = f"{self.address}/v2/{self.path}/manifests/{reference}"
         asked = False
@@ -147,26 +134,8 @@ class Repository:
             self.sleep(2.0**attempt)
         raise AssertionError("the loop returns or raises")
 
-    def _once(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> _Answer:
-        response = self.pool.request(
-            method,
-            url,
-            body=body,
-            headers={"User-Agent": "gitops-ml", **headers},
-            timeout=_TIMEOUT,
-            redirect=False,
-            retries=False,
-            preload_content=False,
-        )
-        try:
-            content = response.read(LIMIT_BYTES + 1)
-        finally:
-            response.close()
-        if len(content) > LIMIT_BYTES:
-            raise UserError(f"{urlsplit(url).netloc} sent more than {LIMIT_BYTES:,} bytes for a manifest.")
-        return _Answer(
-            response.status, {name.lower(): value for name, value in response.headers.items()}, content
-        )
+    def _once(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+        return ask(self.pool, method, url, headers, body, _TIMEOUT, LIMIT_BYTES)
 
     def _authorize(self, challenge: str) -> str:
         """The header that answers `challenge`, or an empty text when there is nothing to answer with."""
@@ -196,19 +165,17 @@ class Repository:
             given = {"Authorization": login.basic} if login is not None else {}
             separator = "&" if urlsplit(realm).query else "?"
             answer = self._once("GET", f"{realm}{separator}{urlencode(query)}", given, None)
-        value = answer.value()
-        token = (value.get("token") or value.get("access_token")) if isinstance(value, dict) else None
-        if answer.status != 200 or not isinstance(token, str) or not token.isprintable():
+        token = answer.text("token") or answer.text("access_token")
+        if answer.status != 200 or not token or not token.isprintable():
             self._check(answer, 200, "log in")
             raise UserError(f"{self.host} answered a login without a token.")
         return f"Bearer {token}"
 
-    def _check(self, answer: _Answer, wanted: int, what: str) -> None:
+    def _check(self, answer: Answer, wanted: int, what: str) -> None:
         """Raises `UserError` unless the answer has the status `wanted`."""
         if answer.status == wanted:
             return
-        value = answer.value()
-        errors = value.get("errors") if isinstance(value, dict) else None
+        errors = answer.value().get("errors")
         first = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
         said = f" ({shown(str(first.get('message') or first.get('code')))})" if first else ""
         message = f"{self.name}: could not {what}: status {answer.status}{said}."

@@ -19,7 +19,7 @@ from gitops_ml.errors import UserError
 from gitops_ml.inputs import shown
 from gitops_ml.login.identity import Desk, Identity
 from gitops_ml.login.place import Place
-from gitops_ml.login.web import Answer
+from gitops_ml.one_request import Answer
 
 AUDIENCE = "sts.amazonaws.com"
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,512}")

@@ -6,40 +6,17 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import urllib3
 
 from gitops_ml.delivery.oci import is_loopback
 from gitops_ml.errors import UserError
+from gitops_ml.one_request import Answer, ask
 
 LIMIT_BYTES = 1024 * 1024
 ATTEMPTS = 4
 _TIMEOUT = urllib3.Timeout(connect=10.0, read=30.0)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One response. What it says in `body` may be a secret."""
-
-    status: int
-    body: bytes = field(repr=False)
-
-    def value(self) -> dict[str, Any]:
-        """The JSON object; an empty one where there is none."""
-        try:
-            found = json.loads(self.body)
-        except (ValueError, RecursionError):
-            return {}
-        return found if isinstance(found, dict) else {}
-
-    def text(self, *keys: str) -> str:
-        """The text at the end of `keys`, or an empty one."""
-        found: Any = self.value()
-        for key in keys:
-            found = found.get(key) if isinstance(found, dict) else None
-        return found if isinstance(found, str) else ""
 
 
 @dataclass(frozen=True)
@@ -67,7 +44,7 @@ class Web:
             raise UserError(f"{parts.netloc} is not reached over TLS. Nothing was sent.")
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                answer = self._once(method, url, headers, body)
+                answer = ask(self.pool, method, url, headers, body, _TIMEOUT, LIMIT_BYTES)
                 trouble = f"{parts.netloc} failed with status {answer.status}."
                 if answer.status < 500 and answer.status != 429:
                     return answer
@@ -76,22 +53,3 @@ class Web:
             if attempt < ATTEMPTS:
                 self.sleep(2.0**attempt)
         raise UserError(trouble, "Check the name and the network, and run the job again later.")
-
-    def _once(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
-        response = self.pool.request(
-            method,
-            url,
-            body=body,
-            headers={"User-Agent": "gitops-ml", **headers},
-            timeout=_TIMEOUT,
-            redirect=False,
-            retries=False,
-            preload_content=False,
-        )
-        try:
-            content = response.read(LIMIT_BYTES + 1)
-        finally:
-            response.close()
-        if len(content) > LIMIT_BYTES:
-            raise UserError(f"{urlsplit(url).netloc} sent more than {LIMIT_BYTES:,} bytes.")
-        return Answer(response.status, content)
