@@ -12,7 +12,10 @@ from gitops_ml.delivery.dashboard import render_dashboard
 from gitops_ml.delivery.release import short
 
 from tests.delivery.shop import Shop
+from tests.fakes.accessibility import assert_accessible
 from tests.fakes.browser import open_page
+from tests.fakes.browser_session import Session
+from tests.tools.required import need
 
 ADDRESS = "https://github.com/octo/model"
 HOSTILE = "\"><script>alert(1)</script><img src=https://evil.example/x onerror='1'>"
@@ -78,6 +81,19 @@ def test_it_asks_nobody_and_runs_no_other_script(shop: Shop, tmp_path: Path) -> 
     assert "<script>alert" not in opened.document
     assert "<img" not in opened.document
     assert re.findall(r'(?:src|href)="(?!data:|https://github\.com/octo/model/)[^"]*"', opened.document) == []
+
+
+def test_it_is_accessible(shop: Shop, tmp_path: Path) -> None:
+    need("axe")
+    with Session(tmp_path / "profile") as browser:
+        for name, healthy in (("sound", True), ("alarming", False)):
+            shop.ship()
+            shop.release()
+            shop.deploy("staging", healthy=healthy)
+            page = tmp_path / f"{name}.html"
+            page.write_text(page_of(shop), encoding="utf-8")
+            browser.open(page.as_uri())
+            assert_accessible(browser)
 
 
 def test_a_run_that_names_another_place_is_no_link(shop: Shop) -> None:
