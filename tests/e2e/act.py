@@ -75,6 +75,7 @@ class Act:
     # Of the repository, as `vars` in a workflow. The tests' own engine has no network but the host's.
     variables: Mapping[str, str] = field(default_factory=lambda: {"GITOPS_ML_NETWORK": "host"})
     secrets: Mapping[str, str] = field(default_factory=lambda: {"GITHUB_TOKEN": TOKEN})
+    alone: tuple[str, ...] = ()  # jobs that do not share it, because they install something else
     environ: Mapping[str, str] = field(default_factory=dict)  # of every job, beside what a runner gives it
     suite: Suite | None = None  # where the workflows take the actions from that are not in the checkout
     trace: Path | None = None  # where it is written to whom a run connects
@@ -134,6 +135,7 @@ class Act:
             "STAND_IN_ORIGIN": str(self.origin),
             "STAND_IN_STORE": str(self.store),
             "STAND_IN_VENV": str(self.environment),
+            "STAND_IN_ALONE": " ".join(self.alone),
             **self.environ,
             **environ,
         }

@@ -15,7 +15,7 @@ from gitops_ml.delivery.records import load_facts
 
 from tests.delivery.docker_machine import Machine
 from tests.e2e.act import ActRun
-from tests.e2e.loop import REPOSITORY, Loop, repository
+from tests.e2e.loop import REPOSITORY, Loop, jobs_before, repository
 from tests.fakes.state import Pull, Run
 
 ENVIRONMENTS = ("staging", "production")
@@ -62,14 +62,19 @@ class Delivery(Loop):
         branch = re.sub(r"[^a-z]+", "-", title.lower())
         return self.merge(self.propose(branch, title))
 
-    def deliver(self, commit: str | None = None, kill_when: Callable[[], bool] | None = None) -> ActRun:
-        """Run deliver.yml for a push of `commit`, by default the newest of main."""
+    def deliver(
+        self,
+        commit: str | None = None,
+        kill_when: Callable[[], bool] | None = None,
+        before: str | None = None,
+    ) -> ActRun:
+        """Run deliver.yml, or its jobs `before` one, for a push of `commit`, by default the newest of main."""
         payload = {
             "ref": "refs/heads/main",
             "after": commit or self.main,
             "repository": {**repository(), "visibility": "public"},
         }
-        return self._run("deliver.yml", "push", payload, commit or self.main, kill_when)
+        return self._run("deliver.yml", "push", payload, commit or self.main, kill_when, before)
 
     def roll_back(self, environment: str, reason: str) -> ActRun:
         """Start rollback.yml by hand."""
@@ -84,9 +89,13 @@ class Delivery(Loop):
         payload: Mapping[str, Any],
         commit: str,
         kill_when: Callable[[], bool] | None = None,
+        before: str | None = None,
     ) -> ActRun:
         number = self.next_run()
         self.start(commit)
+        if before is not None:
+            path = self.checkout / ".github" / "workflows" / workflow
+            path.write_text(jobs_before(path.read_text(encoding="utf-8"), before), encoding="utf-8")
         environ = {
             **ON_MAIN,
             "GITHUB_API_URL": self.forge.api_url,

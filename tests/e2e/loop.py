@@ -173,6 +173,13 @@ def without_image(workflow: str) -> str:
     return text
 
 
+def jobs_before(workflow: str, job: str) -> str:
+    """The workflow without `job` and all that come after it. Only the runner reads it, as above."""
+    kept, mark, _ = workflow.partition(f"\n  {job}:\n")
+    assert mark, f"no job {job}"
+    return kept + "\n"
+
+
 def zipped(folder: Path) -> bytes:
     """The folder's files as a zip, as the forge hands out an artifact."""
     buffer = io.BytesIO()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -31,3 +32,10 @@ def moto_server(environ: Mapping[str, str]) -> Iterator[str]:
         server.terminate()
         server.wait()
         server.stdout.close()
+
+
+def make_bucket(address: str, name: str) -> None:
+    """An empty bucket on the server at `address`."""
+    request = urllib.request.Request(f"{address}/{name}", method="PUT")
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        assert answer.status == 200

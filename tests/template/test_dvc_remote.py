@@ -18,17 +18,12 @@ from gitops_ml.errors import UserError
 from gitops_ml.runner import Runner
 from gitops_ml.verbs import data
 
-from tests.fakes.moto import moto_server
+from tests.fakes.moto import make_bucket, moto_server
 from tests.template.workbench import Workbench, set_up
 
 URL = "s3://lake/dvc"
 DATA = "data/breast_cancer.csv"
 ACCOUNT = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
-BUCKET = """
-import botocore.session, os
-client = botocore.session.get_session().create_client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
-client.create_bucket(Bucket="lake")
-"""
 # What is trained does not matter here.
 DUMMY = {"estimator": "sklearn.dummy.DummyClassifier", "params": {}}
 CANARY = "canaryinthecoalmine"
@@ -62,7 +57,7 @@ def first(
     bench.succeed("git", "add", "--all")
     bench.succeed("git", "commit", "--quiet", "--message", "Give the data to DVC")
     bench.succeed("make", "train")
-    bench.succeed(".venv/bin/python", "-c", BUCKET)
+    make_bucket(storage, "lake")
     assert "1 file pushed" in bench.succeed("make", "push").printed
     # As the workflow does it, where one job trains and another one, which has only the files, may write to the remote.
     shutil.rmtree(bench.project / ".dvc" / "cache" / "runs")
