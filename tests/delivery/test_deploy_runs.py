@@ -6,10 +6,12 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from gitops_ml import cli
+from gitops_ml.delivery import deploying
 from gitops_ml.delivery.deploying import Desk, deploy
 from gitops_ml.delivery.deployment import Live
 from gitops_ml.delivery.merged import Merged
@@ -59,6 +61,7 @@ def test_a_run_may_die_at_any_moment_and_the_next_one_heals(shop: Shop, place: P
 
 DEPLOYER = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 from gitops_ml.delivery.deploying import Desk, deploy
 from gitops_ml.delivery.git import Git
@@ -170,6 +173,40 @@ def test_what_serves_when_it_was_proven_is_what_was_asked_for_or_nothing_is_prov
     assert report.is_healthy("staging")
     (evidence,) = shop.world().facts.evidence["staging", release.release]
     assert evidence.attempt == 2
+
+
+class Hesitant(Place):
+    """Answers the first questions after an apply not at all, as on a busy machine."""
+
+    silent = 0
+
+    def live(self) -> Live:
+        found = super().live()
+        if self.silent and found.release in self.applied:
+            self.silent -= 1
+            return replace(found, healthy=False)
+        return found
+
+
+def test_one_question_without_an_answer_takes_no_release_back(shop: Shop, tmp_path: Path) -> None:
+    release = shop.release()
+    place = Hesitant(tmp_path / "staging.json")
+    place.silent = 2
+    report = run(shop, place)
+    assert (place.silent, place.applied) == (0, [release.release])
+    assert (report.is_red, report.is_healthy("staging"), state(shop)) == (False, True, "in sync")
+
+
+def test_a_release_that_never_answers_as_itself_is_red_and_says_so(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deploying, "PATIENCE_S", 0.0)
+    shop.release()
+    place = Hesitant(tmp_path / "staging.json")
+    place.silent = 1000
+    report = run(shop, place)
+    assert report.is_red
+    assert report.attempts[0].outcome.reason == "it was applied, but did not answer as itself within 0 s"
 
 
 def test_main_that_moves_on_meanwhile_is_followed_in_the_same_run(shop: Shop, place: Place) -> None:

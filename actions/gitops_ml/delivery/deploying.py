@@ -18,7 +18,7 @@ from gitops_ml.delivery.facts import Facts
 from gitops_ml.delivery.git import Git
 from gitops_ml.delivery.merged import Merged
 from gitops_ml.delivery.plan import Action, Decision, is_stale, plan
-from gitops_ml.delivery.proof import Proof
+from gitops_ml.delivery.proof import Proof, wait_until
 from gitops_ml.delivery.records import Record, load_facts, to_files
 from gitops_ml.delivery.release import Manifest, short
 from gitops_ml.delivery.remote import fetch_main
@@ -28,6 +28,8 @@ from gitops_ml.delivery.typed import Run
 from gitops_ml.delivery.world import Desired, World
 
 ROUNDS = 3
+# A busy machine may leave one question unanswered, which is no reason to take a release back.
+PATIENCE_S = 15.0
 LONGEST_REASON = 500
 
 
@@ -186,9 +188,11 @@ def _attempt(desk: Desk, situation: Situation) -> Attempt:
     _check_newest(desk, intent, tip)
     order = Order(desk.environment, manifest, intent.fence)
     said = situation.target.apply(order)
-    live = situation.target.live()
+    live = situation.target.live() if said else _settled(situation.target, manifest.release)
     if not said and live.release != manifest.release:
         said = f"it was applied, but the environment says that it runs {short(live.release)}"
+    elif not said and not live.healthy:
+        said = f"it was applied, but did not answer as itself within {PATIENCE_S:.0f} s"
     outcome = journal.finish(intent, live, said[:LONGEST_REASON], desk.now())
     _append(desk, f"{desk.environment}: {short(manifest.release)} {_word(outcome)}", outcome)
     desk.say(
@@ -196,6 +200,18 @@ def _attempt(desk: Desk, situation: Situation) -> Attempt:
     )
     proof = _prove(desk, situation, order, intent, live) if outcome.healthy else None
     return Attempt(decision.action, intent, outcome, proof)
+
+
+def _settled(target: Target, release: str) -> Live:
+    """What `target` says after `release` was applied without complaint, asked again while it does not answer well."""
+    seen: list[Live] = []
+
+    def problem() -> str:
+        seen[:] = [target.live()]
+        return "" if seen[0].healthy or seen[0].release != release else "it does not answer well"
+
+    wait_until(problem, PATIENCE_S)
+    return seen[0]
 
 
 def _start(desk: Desk, situation: Situation, manifest: Manifest) -> tuple[Intent, str]:
