@@ -40,6 +40,10 @@ def action_files(root: Path) -> list[Path]:
     return sorted((root / "actions").glob("*/action.yml"))
 
 
+def issue_forms(root: Path) -> list[Path]:
+    return tracked(root, "*ISSUE_TEMPLATE/*.yml", ":!*/config.yml")
+
+
 def shell_scripts(root: Path) -> list[Path]:
     def is_shell(path: Path) -> bool:
         with path.open("rb") as file:
@@ -98,6 +102,7 @@ def commands(root: Path) -> list[tuple[str, list[str | Path]]]:
         ("schema of workflows", [*schema, "vendor.github-workflows", *workflows(root)]),
         ("schema of actions", [*schema, "vendor.github-actions", *action_files(root)]),
         ("schema of dependabot.yml", [*schema, "vendor.dependabot", *tracked(root, "*dependabot.yml")]),
+        ("schema of issue forms", [*schema, "vendor.github-issue-forms", *issue_forms(root)]),
         ("shellcheck", ["shellcheck", *shell_scripts(root)]),
         ("own rules for workflows and actions", [sys.executable, "-m", "tools.lint_workflows"]),
     ]
