@@ -101,6 +101,7 @@ def test_applied_settings_are_what_the_files_say_and_a_second_time_changes_nothi
         "staging": {"main"},
         "production": {"main"},
         "doctor": {"main"},
+        "template-update": {"main"},
     }
     assert town.forge.state.labels == {"deployment": "b60205"}
     before = len(town.changed())
