@@ -18,11 +18,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-import pytest
 from gitops_ml.delivery.oci import Repository
 from gitops_ml.trial import free_port
 
-from tests.tools.required import required
+from tests.tools.required import missing
 
 USER, PASSWORD = "octo", "correct horse"
 # As `htpasswd -B` would write it, with the smallest cost.
@@ -79,8 +78,7 @@ def locked_registry(folder: Path) -> Iterator[str]:
     """Debian's registry with a password, on a port of its own."""
     program = shutil.which("docker-registry")
     if program is None:
-        message = "docker-registry is not on this machine: run tests/tools/docker-engine install"
-        pytest.fail(message) if required() else pytest.skip(message)
+        missing("docker-registry is not on this machine: run tests/tools/docker-engine install")
     folder.mkdir()
     (folder / "htpasswd").write_text(_HTPASSWD, encoding="utf-8")
     port = free_port()

@@ -15,7 +15,7 @@ from gitops_ml.errors import UserError
 
 from tests.template.conftest import environ, template
 from tests.template.workbench import running_python
-from tests.tools.required import ROOT, need, required
+from tests.tools.required import ROOT, missing, need
 
 __all__ = ["environ", "template"]
 
@@ -29,13 +29,6 @@ def surroundings() -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines) | os.environ
 
 
-def missing(what: str) -> None:
-    """Skip by name, or fail where tools are required."""
-    if required():
-        pytest.fail(what)
-    pytest.skip(what)
-
-
 @pytest.fixture(scope="session")
 def engine() -> Docker:
     """The engine of DOCKER_HOST, else the tests' own, else the machine's."""
@@ -43,7 +36,6 @@ def engine() -> Docker:
         return engines.find(surroundings())
     except UserError as error:
         missing(f"no container engine: {error.message} Run tests/tools/docker-engine install, then start")
-        raise
 
 
 @pytest.fixture(scope="session")

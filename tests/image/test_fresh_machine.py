@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.tools.fresh_machine import ADDRESS, Machine, blocks, fresh_machine, make_your_own, try_it
+from tests.tools.required import missing
 from tools.template_files import ROOT
 
 PAGE = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -27,7 +28,7 @@ def column(printed: str, environment: str) -> list[tuple[str, str]]:
 def machine(docker_environ: dict[str, str], proxy_image: None) -> Iterator[Machine]:
     """Beside it, the engine has what a newcomer's would pull."""
     if not docker_environ.get("DOCKER_HOST", "unix://").startswith("unix://"):
-        pytest.skip("the engine is on another machine, and a container there can't be given its socket")
+        missing("the engine is on another machine, and a container there can't be given its socket")
     for image in (DEBIAN, f"python:{DEBIANS_PYTHON}-slim-bookworm", "registry:3"):
         script = ROOT / "tests" / "tools" / "base-image"
         subprocess.run([script, image], env=docker_environ, check=True, stdout=sys.stderr)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -43,11 +44,15 @@ def required() -> bool:
 def need(tool: str) -> Path:
     """Where `tool` is; without it the test is skipped by name, or fails where tools are required."""
     path = find(tool)
-    if path is not None:
-        return path
-    installer = _INSTALLERS.get(tool, tool if tool in _FILES else None)
-    fix = "install it" if installer is None else f"run tests/tools/{installer}"
-    message = f"{tool} is not on this machine: {fix}"
+    if path is None:
+        installer = _INSTALLERS.get(tool, tool if tool in _FILES else None)
+        fix = "install it" if installer is None else f"run tests/tools/{installer}"
+        missing(f"{tool} is not on this machine: {fix}")
+    return path
+
+
+def missing(what: str) -> NoReturn:
+    """Skip the test by name, or fail it where tools are required."""
     if required():
-        pytest.fail(message)
-    pytest.skip(message)
+        pytest.fail(what)
+    pytest.skip(what)
