@@ -9,18 +9,17 @@ import json
 import re
 import shutil
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from gitops_ml.delivery.oci import Repository
 from gitops_ml.trial import free_port
 
+from tests.fakes.loopback import Answer, Loopback
 from tests.tools.required import missing
 
 USER, PASSWORD = "octo", "correct horse"
@@ -116,7 +115,7 @@ def _answers(port: int) -> bool:
 
 
 @dataclass
-class TokenRegistry:
+class TokenRegistry(Loopback):
     """A registry whose tokens come from a realm. `asked` are the tokens asked for, as (user or grant, scope)."""
 
     manifests: dict[str, bytes] = field(default_factory=dict)
@@ -127,46 +126,10 @@ class TokenRegistry:
     media_type: str = MANIFEST
     asked: list[tuple[str, str]] = field(default_factory=list)
 
-    def __enter__(self) -> TokenRegistry:
-        found = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_any(self) -> None:
-                body = self.rfile.read(int(self.headers.get("content-length") or 0))
-                status, headers, content = found.answer(
-                    self.command, self.path, dict(self.headers.items()), body
-                )
-                self.send_response(status)
-                for name, value in {**headers, "Content-Length": str(len(content))}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(content)
-
-            do_GET = do_PUT = do_POST = do_any  # noqa: N815 - names that the base class wants
-
-            def log_message(self, *words: object) -> None:
-                """Say nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        ).start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    @property
-    def host(self) -> str:
-        return f"127.0.0.1:{self._server.server_port}"
-
     def repository(self, environ: dict[str, str] | None = None) -> Repository:
         return Repository(f"{self.host}/octo/churn", environ or {}, sleep=lambda seconds: None)
 
-    def answer(
-        self, method: str, target: str, headers: dict[str, str], body: bytes
-    ) -> tuple[int, dict[str, str], bytes]:
+    def respond(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Answer:
         parts = urlsplit(target)
         given = headers.get("Authorization", "")
         if parts.path == "/token":
@@ -182,7 +145,7 @@ class TokenRegistry:
             return 404, {}, b""
         return self._manifest(method, name[1], given.removeprefix("Bearer "), body)
 
-    def _token(self, form: dict[str, list[str]], given: str) -> tuple[int, dict[str, str], bytes]:
+    def _token(self, form: dict[str, list[str]], given: str) -> Answer:
         scope = form["scope"][0]
         basic = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
         who = USER if given == basic else "identity" if form.get("refresh_token") == ["identity-1"] else ""
@@ -195,7 +158,7 @@ class TokenRegistry:
             )
         return 200, {}, json.dumps({"token": scope if who else "read"}).encode()
 
-    def _manifest(self, method: str, name: str, token: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
+    def _manifest(self, method: str, name: str, token: str, body: bytes) -> Answer:
         if method == "PUT":
             if not token.endswith("push"):
                 return (

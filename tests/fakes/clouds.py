@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import urllib3
+
+from tests.fakes.loopback import Answer, Loopback
 
 ISSUER = "https://token.actions.githubusercontent.com"
 SUBJECT = "repo:octo/churn:environment:production"
@@ -62,7 +62,7 @@ def claims(token: str) -> dict[str, Any]:
 
 
 @dataclass
-class Clouds:
+class Clouds(Loopback):
     """GitHub's identities, Google's and Microsoft's tokens, Azure's registry. `refusals` are answers by host."""
 
     refusals: dict[str, list[Reply]] = field(default_factory=dict)
@@ -73,43 +73,17 @@ class Clouds:
     client: str = "11111111-2222-3333-4444-555555555555"
     tenant: str = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
 
-    def __enter__(self) -> Clouds:
-        clouds = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_any(self) -> None:
-                body = self.rfile.read(int(self.headers.get("content-length") or 0)).decode()
-                status, value = clouds.answer(
-                    self.headers["Host"], self.path, dict(self.headers.items()), body
-                )
-                content = value.encode() if isinstance(value, str) else json.dumps(value).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            do_GET = do_POST = do_any  # noqa: N815 - names that the base class wants
-
-            def log_message(self, *words: object) -> None:
-                """Say nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        ).start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"http://{self.host}"
 
     def pool(self, **more: str) -> Rerouted:
         own = (".invalid", ".googleapis.com", ".microsoftonline.com", ".azurecr.io", ".amazonaws.com")
         return Rerouted({**dict.fromkeys(own, self.address), **more})
+
+    def respond(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Answer:
+        status, value = self.answer(headers["Host"], target, headers, body.decode())
+        return status, {}, value.encode() if isinstance(value, str) else json.dumps(value).encode()
 
     def answer(self, host: str, target: str, headers: dict[str, str], body: str) -> Reply:
         parts = urlsplit(target)
